@@ -1,0 +1,3 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Types, checks and numerics that every other package stands on."""
