@@ -1,0 +1,290 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Token log-probs in XLA, one vocabulary tile at a time.
+
+Forward: an online logsumexp over tiles of the head, sliced inside the scan;
+kept for the backward pass are three numbers a row. Backward: each tile's
+logits are computed again, and the gradients of hidden states, head and bias
+accumulate in float32. [N, V] never exists. The gradient is exact: nothing
+is filtered and nothing is dropped.
+
+With p the softmax, l its log, H the entropy and cotangents a, b, e of
+log-prob, logsumexp and entropy, the gradient of the finished logits is
+  a (onehot - p) + b p - e p (l + H).
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+
+from prefjax.kernels import problem as problem_lib
+from prefjax.kernels import tiling
+
+# Below any logit, yet finite: -inf - -inf would be NaN in the online update.
+_LOWEST = -1e30
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Needs:
+  """Which gradients the caller wants; the others are not computed."""
+
+  x: bool
+  weight: bool
+  bias: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """Static options of one call: what to compute and in which tiles."""
+
+  problem: problem_lib.Problem
+  rows: tiling.Tiles
+  vocab: tiling.Tiles
+
+  @property
+  def vocab_axis(self) -> int:
+    return 0 if self.problem.transposed else 1
+
+
+def tile_logits(plan: Plan, x, weight, bias, index):
+  """Logits [n, v] of one tile, and which of its columns are new."""
+  start, size = plan.vocab.start(index), plan.vocab.size
+  w = tiling.take(weight, start, size, plan.vocab_axis)
+  b = tiling.take(bias, start, size)
+  return problem_lib.logits(plan.problem, x, w, b), plan.vocab.fresh(index), w
+
+
+def block_stats(plan: Plan, rows, weight, bias):
+  """Statistics of a block of rows.
+
+  Args:
+    plan: static options.
+    rows: (x [n, D], targets int32 [n]).
+    weight: the whole head.
+    bias: [V] or None.
+
+  Returns:
+    top, log_sum, target logit and entropy, each [n]; logsumexp is
+    top + log_sum, kept apart because large logits would swallow log_sum.
+    The entropy is 0 where it is not wanted.
+  """
+  x, targets = rows
+  dtype = problem_lib.accumulation_dtype(x, weight, bias)
+  n = x.shape[0]
+
+  def body(index, carry):
+    top, total, moment, target_logit = carry
+    z, fresh, _ = tile_logits(plan, x, weight, bias, index)
+    if fresh is not None:
+      z = jnp.where(fresh[None, :], z, -jnp.inf)
+    new_top = jnp.maximum(top, jnp.max(z, axis=1))
+    scale = jnp.exp(top - new_top)
+    shifted = z - new_top[:, None]
+    e = jnp.exp(shifted)
+    if plan.problem.entropy:
+      # sum of e^(z - top) (z - top), moved to the new top.
+      moment = scale * (moment + total * (top - new_top))
+      moment += jnp.sum(jnp.where(e > 0, e * shifted, 0.0), axis=1)
+    total = total * scale + jnp.sum(e, axis=1)
+    column = targets - plan.vocab.start(index)
+    found = jnp.take_along_axis(
+      z, jnp.clip(column, 0, plan.vocab.size - 1)[:, None], axis=1
+    )[:, 0]
+    is_here = (targets >= index * plan.vocab.size) & (column < plan.vocab.size)
+    return new_top, total, moment, jnp.where(is_here, found, target_logit)
+
+  zero = jnp.zeros((n,), dtype)
+  top, total, moment, target_logit = tiling.fold(
+    plan.vocab, body, (jnp.full((n,), _LOWEST, dtype), zero, zero, zero)
+  )
+  log_sum = jnp.log(total)
+  entropy = log_sum - moment / total if plan.problem.entropy else zero
+  return top, log_sum, target_logit, entropy
+
+
+def _stats(plan: Plan, x, weight, bias, targets):
+  return tiling.over_rows(
+    plan.rows, functools.partial(block_stats, plan), (x, targets), weight, bias
+  )
+
+
+def _outputs(stats):
+  top, log_sum, target_logit, entropy = stats
+  return (target_logit - top) - log_sum, top + log_sum, entropy
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _token_stats(plan: Plan, x, weight, bias, targets):
+  return _outputs(_stats(plan, x, weight, bias, targets))
+
+
+def _forward(plan: Plan, x, weight, bias, targets):
+  needs = Needs(
+    x.perturbed, weight.perturbed, bias is not None and bias.perturbed
+  )
+  x, weight, targets = x.value, weight.value, targets.value
+  bias = None if bias is None else bias.value
+  stats = _stats(plan, x, weight, bias, targets)
+  top, log_sum, _, entropy = stats
+  residuals = (needs, x, weight, bias, targets, (top, log_sum, entropy))
+  return _outputs(stats), residuals
+
+
+def add_gradients(plan, needs, z, dz, x, w, index, dx, dw, db):
+  """Adds one tile's share to the three gradients that are wanted.
+
+  Args:
+    plan: static options.
+    needs: which of the three.
+    z: [n, v] finished logits of the tile.
+    dz: [n, v] their gradient.
+    x: [n, D] hidden states.
+    w: the tile of the head.
+    index: of the tile.
+    dx: [n, D], accumulated over tiles.
+    dw: like the head, this tile's part is added to.
+    db: [V] or None.
+  """
+  out, operand = dx.dtype, problem_lib.operand_dtype(x, w)
+  d_raw = dz * problem_lib.logits_slope(plan.problem, z)
+  start, axis = plan.vocab.start(index), plan.vocab_axis
+  if needs.bias:
+    db = tiling.add(db, jnp.sum(d_raw, axis=0), start)
+  if needs.x:
+    dx = dx + problem_lib.dot(d_raw, w, (1, axis), operand, out)
+  if needs.weight:
+    if plan.problem.transposed:
+      tile = problem_lib.dot(d_raw, x, (0, 0), operand, out)  # [v, D]
+    else:
+      tile = problem_lib.dot(x, d_raw, (0, 0), operand, out)  # [D, v]
+    dw = tiling.add(dw, tile, start, axis)
+  return dx, dw, db
+
+
+def _block_gradients(plan, needs, rows, weight, bias, dw, db):
+  """dx of a block of rows, and dw, db with the block's share added."""
+  x, targets, (top, log_sum, entropy), (a, b, e) = rows
+  dtype = top.dtype
+
+  def body(index, carry):
+    dx, dw, db = carry
+    z, fresh, w = tile_logits(plan, x, weight, bias, index)
+    logp = (z - top[:, None]) - log_sum[:, None]
+    p = jnp.exp(logp)
+    factor = b[:, None]
+    if e is not None:
+      # p (l + H) is 0 where p is, though l may be -inf there.
+      safe = jnp.where(p > 0, logp, 0.0)
+      factor = factor - e[:, None] * (safe + entropy[:, None])
+    dz = p * factor
+    if a is not None:
+      column = plan.vocab.start(index) + jnp.arange(plan.vocab.size)
+      dz = dz + jnp.where(column[None] == targets[:, None], a[:, None], 0.0)
+    if fresh is not None:
+      dz = jnp.where(fresh[None, :], dz, 0.0)
+    return add_gradients(plan, needs, z, dz, x, w, index, dx, dw, db)
+
+  dx = jnp.zeros(x.shape, dtype)
+  return tiling.fold(plan.vocab, body, (dx, dw, db))
+
+
+def over_row_gradients(plan: Plan, function, rows, dx, dws):
+  """Runs a backward block over all rows, accumulating what they share.
+
+  Args:
+    plan: static options (rows only are used).
+    function: (rows, fresh [n] or None, dws) -> (dx of the block, dws).
+    rows: pytree of arrays that lead with N.
+    dx: pytree of zeros [N, D].
+    dws: pytree of zeros of what all rows share.
+  """
+  tiles = plan.rows
+  if tiles.count == 1:
+    return function(rows, None, dws)
+
+  def body(index, carry):
+    dx, dws = carry
+    start = tiles.start(index)
+    block = jax.tree.map(lambda v: tiling.take(v, start, tiles.size), rows)
+    step, dws = function(block, tiles.fresh(index), dws)
+    # Rows that an earlier block holds come with cotangent 0: add, not put.
+    dx = jax.tree.map(lambda d, s: tiling.add(d, s, start), dx, step)
+    return dx, dws
+
+  return tiling.fold(tiles, body, (dx, dws))
+
+
+def _backward(plan: Plan, residuals, cotangents):
+  needs, x, weight, bias, targets, stats = residuals
+  dtype = stats[0].dtype
+  a, b, e = (None if isinstance(c, SymbolicZero) else c for c in cotangents)
+  if not plan.problem.entropy:
+    e = None
+  zero = jnp.zeros(targets.shape, dtype)
+  # logsumexp's own cotangent, less what each log-prob takes from it.
+  b = (zero if b is None else b) - (zero if a is None else a)
+
+  def block(rows, fresh, shared):
+    x, targets, stats, cotangents = rows
+    if fresh is not None:
+      cotangents = jax.tree.map(lambda c: jnp.where(fresh, c, 0), cotangents)
+    rows = (x, targets, stats, cotangents)
+    dx, dw, db = _block_gradients(plan, needs, rows, weight, bias, *shared)
+    return dx, (dw, db)
+
+  dw = jnp.zeros(weight.shape, dtype) if needs.weight else None
+  db = jnp.zeros(bias.shape, dtype) if needs.bias else None
+  dx, (dw, db) = over_row_gradients(
+    plan,
+    block,
+    (x, targets, stats, (a, b, e)),
+    jnp.zeros(x.shape, dtype),
+    (dw, db),
+  )
+  return (
+    dx.astype(x.dtype) if needs.x else None,
+    None if dw is None else dw.astype(weight.dtype),
+    None if db is None else db.astype(bias.dtype),
+    None,
+  )
+
+
+_token_stats.defvjp(_forward, _backward, symbolic_zeros=True)
+
+
+def make_plan(
+  problem: problem_lib.Problem,
+  rows: int,
+  vocab: int,
+  block_rows: int | None = None,
+  block_vocab: int | None = None,
+) -> Plan:
+  """Tiles for N rows and V ids; None takes the sizes measured on a CPU."""
+  return Plan(
+    problem,
+    tiling.balanced(rows, block_rows or 2048, 8),
+    tiling.balanced(vocab, block_vocab or 2048, 128),
+  )
+
+
+def token_stats(
+  problem: problem_lib.Problem,
+  x,
+  weight,
+  bias,
+  targets,
+  *,
+  block_rows: int | None = None,
+  block_vocab: int | None = None,
+):
+  """Same contract as `reference.token_stats`, without the [N, V] array."""
+  vocab = weight.shape[0 if problem.transposed else 1]
+  plan = make_plan(problem, x.shape[0], vocab, block_rows, block_vocab)
+  logps, logsumexp, entropy = _token_stats(plan, x, weight, bias, targets)
+  in_range = (targets >= 0) & (targets < vocab)
+  logps = jnp.where(in_range, logps, jnp.nan)
+  return logps, logsumexp, entropy if problem.entropy else None
