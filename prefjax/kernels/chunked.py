@@ -24,7 +24,7 @@ from prefjax.kernels import problem as problem_lib
 from prefjax.kernels import tiling
 
 # Below any logit, yet finite: -inf - -inf would be NaN in the online update.
-_LOWEST = -1e30
+LOWEST = -1e30
 
 
 @jax.tree_util.register_static
@@ -99,7 +99,7 @@ def block_stats(plan: Plan, rows, weight, bias):
 
   zero = jnp.zeros((n,), dtype)
   top, total, moment, target_logit = tiling.fold(
-    plan.vocab, body, (jnp.full((n,), _LOWEST, dtype), zero, zero, zero)
+    plan.vocab, body, (jnp.full((n,), LOWEST, dtype), zero, zero, zero)
   )
   log_sum = jnp.log(total)
   entropy = log_sum - moment / total if plan.problem.entropy else zero

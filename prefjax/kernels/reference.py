@@ -47,3 +47,27 @@ def token_stats(problem: problem_lib.Problem, x, weight, bias, targets):
     safe = jnp.where(possible, logp, 0.0)
     entropy = -jnp.sum(jnp.where(possible, jnp.exp(safe) * safe, 0.0), axis=-1)
   return logps, logsumexp, entropy
+
+
+def vocab_totals(integrand, reduce, problems, xs, weights, biases, targets):
+  """Totals [k][N] and target log-probs [m][N] over the whole vocabulary.
+
+  Args:
+    integrand: m arrays -> tuple of k arrays, elementwise.
+    reduce: "sum" or "logsumexp".
+    problems: per stream static options.
+    xs, weights, biases: per stream.
+    targets: int32 [N], inside the vocabulary.
+  """
+  logps = []
+  for problem, x, w, b in zip(problems, xs, weights, biases, strict=True):
+    logps.append(log_softmax(problem_lib.logits(problem, x, w, b))[0])
+  values = integrand(*logps)  # k of [N, V]
+  if reduce == "sum":
+    totals = tuple(jnp.sum(v, axis=-1) for v in values)
+  else:
+    totals = tuple(jax.nn.logsumexp(v, axis=-1) for v in values)
+  at_target = tuple(
+    jnp.take_along_axis(lp, targets[:, None], axis=-1)[:, 0] for lp in logps
+  )
+  return totals, at_target
