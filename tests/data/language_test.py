@@ -58,6 +58,13 @@ def test_records_are_json_and_within_size(name):
       assert text is None or 0 < len(text) <= 40
 
 
+def test_quick_language_keeps_to_its_sizes():
+  for record in lang.sft_records(0, 6000) + lang.pair_records(0, 6000):
+    assert len(record["prompt"]) <= 32
+    for name in ("completion", "chosen", "rejected"):
+      assert len(record.get(name, "")) <= 24, record
+
+
 def test_blocks_equal_single_draws_across_block_edges():
   rows = list(randomness.stream(5, 1020, 10, "a", "b"))
   for index, row in enumerate(rows):
@@ -386,6 +393,8 @@ def test_language_settings_change_what_is_drawn():
     {"alphabet": "ABC"},
     {"largest": 2},
     {"max_words": 0},
+    {"word_letters": (1, 3)},
+    {"longest": 10},
   ],
 )
 def test_bad_language_settings_are_refused(changes):

@@ -26,8 +26,6 @@ QUALITIES = (
   "exact",
 )
 
-# Longest response that filler may make, bytes.
-MAX_RESPONSE = 32
 _FILLERS = (
   ("The answer is ", "."),
   ("I think it is ", ""),
@@ -129,8 +127,8 @@ def _garbage(draw: randomness.Draws, task: grammar.Task) -> str:
   return text or "hm"
 
 
-def _verbose(draw: randomness.Draws, task: grammar.Task) -> str:
-  room = MAX_RESPONSE - len(task.answer)
+def _verbose(draw: randomness.Draws, task: grammar.Task, longest: int) -> str:
+  room = longest - len(task.answer)
   fitting = [f for f in _FILLERS if len(f[0]) + len(f[1]) <= room]
   before, after = draw.pick(fitting or _SHORT_FILLERS)
   return grammar.style(before + task.content + after, task.styles)
@@ -175,6 +173,8 @@ def corrupt(
   rng: randomness.Draws | np.random.Generator,
   task: grammar.Task,
   quality: str,
+  *,
+  longest: int = 32,
 ) -> str:
   """A response of the given quality.
 
@@ -182,6 +182,8 @@ def corrupt(
     rng: where the randomness comes from; it is advanced.
     task: the task to answer.
     quality: one of QUALITIES.
+    longest: filler is chosen to keep to this many bytes; an answer close to
+      it or longer gets the shortest filler all the same.
 
   Returns:
     The response; it equals the exact answer only for 'exact'.
@@ -193,7 +195,7 @@ def corrupt(
     return task.answer
   draw = randomness.Draws.of(rng)
   if quality == "verbose":
-    return _verbose(draw, task)
+    return _verbose(draw, task, longest)
   maker = _MAKERS.get(quality)
   if maker is None and quality != "format":
     raise errors.ConfigError(
@@ -208,7 +210,7 @@ def corrupt(
     if response and response != task.answer:
       return response
   # E.g. a swap of equal characters, time and again.
-  return _verbose(draw, task)
+  return _verbose(draw, task, longest)
 
 
 class Mixture:

@@ -20,6 +20,7 @@ def _group(
   task: grammar.Task,
   grades: corruption.Mixture,
   k: int,
+  longest: int,
 ) -> tuple[list[str], list[str]]:
   """(qualities, responses): k different responses in random order."""
   qualities: list[str] = []
@@ -31,7 +32,7 @@ def _group(
     # Grades differ while the mixture has enough of them.
     if quality in qualities and len(grades) >= k and attempt < _MAX_TRIES:
       continue
-    response = corruption.corrupt(draw, task, quality)
+    response = corruption.corrupt(draw, task, quality, longest=longest)
     if response not in responses:
       qualities.append(quality)
       responses.append(response)
@@ -71,7 +72,7 @@ def ranked_records(
   grades = corruption.Mixture(producers.GRADES if mixture is None else mixture)
   out = []
   for draw, task in producers.stream("ranked", seed, n, split, start, language):
-    qualities, responses = _group(draw, task, grades, k)
+    qualities, responses = _group(draw, task, grades, k, language.longest)
     golds = [scoring.gold_reward(task.prompt, r) for r in responses]
     scores = [g + noise * draw.normal() if noise else g for g in golds]
     out.append(
@@ -132,7 +133,7 @@ def rated_records(
 
   out = []
   for draw, task in producers.stream("rated", seed, n, split, start, language):
-    qualities, responses = _group(draw, task, grades, k)
+    qualities, responses = _group(draw, task, grades, k, language.longest)
     golds = [scoring.gold_reward(task.prompt, r) for r in responses]
     ratings = [
       {

@@ -99,7 +99,9 @@ def sft_records(
   out = []
   for draw, task in stream("sft", seed, n, split, start, language):
     quality = grades.draw(draw)
-    completion = corruption.corrupt(draw, task, quality)
+    completion = corruption.corrupt(
+      draw, task, quality, longest=language.longest
+    )
     gold = scoring.gold_reward(task.prompt, completion)
     out.append(
       {
@@ -121,13 +123,16 @@ def _two(
   grades: corruption.Mixture,
   reward: Callable[[str, str], float],
   min_gap: float,
+  longest: int,
 ) -> tuple[list[str], list[str], list[float]]:
   """(qualities, responses, rewards) of two different responses."""
   for _ in range(_MAX_TRIES):
     qualities = [grades.draw(draw), grades.draw(draw)]
     if qualities[0] == qualities[1] and len(grades) > 1:
       continue
-    responses = [corruption.corrupt(draw, task, q) for q in qualities]
+    responses = [
+      corruption.corrupt(draw, task, q, longest=longest) for q in qualities
+    ]
     if responses[0] == responses[1]:
       continue
     rewards = [reward(task.prompt, response) for response in responses]
@@ -171,10 +176,13 @@ def labelled_pair(
   raters: int = 1,
   keep_ties: bool = False,
   min_gap: float = 1e-3,
+  longest: int = 32,
 ) -> Record:
   """One pair record of a task, labelled by any reward; see `pair_records`."""
   for _ in range(_MAX_TRIES):
-    qualities, responses, rewards = _two(draw, task, grades, reward, min_gap)
+    qualities, responses, rewards = _two(
+      draw, task, grades, reward, min_gap, longest
+    )
     label = _label(draw, responses, rewards, annotator, raters)
     if label is None and not keep_ties:
       continue
@@ -253,6 +261,7 @@ def pair_records(
       raters=raters,
       keep_ties=keep_ties,
       min_gap=min_gap,
+      longest=language.longest,
     )
     for draw, task in stream("pairs", seed, n, split, start, language)
   ]
@@ -282,7 +291,9 @@ def unpaired_records(
   out = []
   for draw, task in stream("unpaired", seed, n, split, start, language):
     quality = grades.draw(draw)
-    completion = corruption.corrupt(draw, task, quality)
+    completion = corruption.corrupt(
+      draw, task, quality, longest=language.longest
+    )
     gold = scoring.gold_reward(task.prompt, completion)
     flipped = draw.chance(annotator.flip_rate)
     out.append(

@@ -32,6 +32,7 @@ class Language:
   Attributes:
     kinds: (kind, weight) pairs; weights need not sum to one.
     letters: smallest and largest length of a string argument, characters.
+    word_letters: the same for words in a list of words, and for repeat.
     alphabet: characters of string arguments.
     numbers: smallest and largest how many numbers in a list.
     largest: largest number in a list or sum.
@@ -39,12 +40,14 @@ class Language:
     max_words: largest word count of copy and words.
     style_rate: probability that a prompt asks for a style.
     second_style_rate: probability that it then asks for a second one.
+    longest: filler keeps responses to this many bytes (at least 24).
   """
 
   kinds: tuple[tuple[str, float], ...] = tuple(
     (kind, 1.0) for kind in grammar.KINDS
   )
   letters: tuple[int, int] = (3, 6)
+  word_letters: tuple[int, int] = (3, 4)
   alphabet: str = "abcdefghijklmnopqrstuvwxyz"
   numbers: tuple[int, int] = (3, 4)
   largest: int = 20
@@ -52,6 +55,7 @@ class Language:
   max_words: int = 3
   style_rate: float = 0.4
   second_style_rate: float = 0.25
+  longest: int = 32
 
   def __post_init__(self):
     for kind, weight in self.kinds:
@@ -66,7 +70,12 @@ class Language:
         )
     if not any(weight > 0 for _, weight in self.kinds):
       raise errors.ConfigError("Language.kinds: no kind has a weight above 0")
-    for name, low in (("letters", 2), ("numbers", 2), ("operations", 1)):
+    for name, low in (
+      ("letters", 2),
+      ("word_letters", 2),
+      ("numbers", 2),
+      ("operations", 1),
+    ):
       first, last = getattr(self, name)
       if not low <= first <= last:
         raise errors.ConfigError(
@@ -75,6 +84,11 @@ class Language:
     if not (self.alphabet.isascii() and self.alphabet.islower()):
       raise errors.ConfigError(
         f"Language.alphabet={self.alphabet!r} is not lower-case a-z"
+      )
+    if self.longest < 24:
+      raise errors.ConfigError(
+        f"Language.longest={self.longest} leaves no room for filler; use 24"
+        " or more"
       )
     if self.largest < 4 or not 1 <= self.max_words <= 8:
       raise errors.ConfigError(
@@ -87,7 +101,8 @@ class Language:
 FULL = Language()
 
 # Short strings and single steps: what a model of a million parameters learns
-# from scratch in a minute or two.
+# from scratch in a minute or two. Prompts stay within 32 bytes, responses
+# within 24.
 QUICK = Language(
   kinds=(
     ("copy", 2.0),
@@ -102,10 +117,12 @@ QUICK = Language(
     ("reverse", 1.0),
   ),
   letters=(2, 4),
+  word_letters=(2, 3),
   alphabet="abcdefghijkl",
   numbers=(3, 3),
   largest=9,
-  style_rate=0.4,
+  max_words=2,
+  longest=24,
 )
 
 
@@ -126,15 +143,24 @@ def _split(kind: str, argument: str, detail: str) -> str:
   return "heldout" if bucket in _HELDOUT_BUCKETS else "train"
 
 
-def _letters(draw: randomness.Draws, language: Language, longest: int) -> str:
-  low, high = language.letters
-  length = draw.between(low, max(low, min(high, longest)))
-  alphabet = language.alphabet
+def _letters(
+  draw: randomness.Draws, alphabet: str, lengths: tuple[int, int]
+) -> str:
+  length = draw.between(*lengths)
   return "".join([draw.pick(alphabet) for _ in range(length)])
 
 
-def _words(draw, language: Language, count: int) -> str:
-  return " ".join([_letters(draw, language, 4) for _ in range(count)])
+def _string(draw: randomness.Draws, language: Language) -> str:
+  return _letters(draw, language.alphabet, language.letters)
+
+
+def _words(draw: randomness.Draws, language: Language, count: int) -> str:
+  return " ".join(
+    [
+      _letters(draw, language.alphabet, language.word_letters)
+      for _ in range(count)
+    ]
+  )
 
 
 def _numbers(draw, language: Language, distinct: bool) -> str:
@@ -166,7 +192,7 @@ def _solve(draw, language: Language) -> str:
 
 
 def _chain(draw, language: Language) -> tuple[str, str]:
-  argument = _letters(draw, language, language.letters[1])
+  argument = _string(draw, language)
   ops: list[str] = []
   length = len(argument)
   for _ in range(draw.between(*language.operations)):
@@ -181,15 +207,15 @@ def _chain(draw, language: Language) -> tuple[str, str]:
 
 def _body(draw, language: Language, kind: str) -> tuple[str, str]:
   """(detail, argument) of a kind."""
-  if kind in ("reverse", "upper"):
-    return "", _letters(draw, language, language.letters[1])
+  if kind in ("reverse", "upper", "sort_letters"):
+    return "", _string(draw, language)
   if kind == "copy":
     count = draw.between(1, language.max_words) if draw.chance(0.3) else 1
+    if count == 1:
+      return "", _string(draw, language)
     return "", _words(draw, language, count)
-  if kind == "sort_letters":
-    return "", _letters(draw, language, language.letters[1])
   if kind == "repeat":
-    return str(draw.between(2, 3)), _letters(draw, language, 4)
+    return str(draw.between(2, 3)), _words(draw, language, 1)
   if kind in ("sort_numbers", "max", "min"):
     return "", _numbers(draw, language, distinct=True)
   if kind in ("add", "sub"):
@@ -200,7 +226,7 @@ def _body(draw, language: Language, kind: str) -> tuple[str, str]:
     return "", f"{left}{'+' if kind == 'add' else '-'}{right}"
   if kind == "count":
     letter = draw.pick(language.alphabet)
-    text = list(_letters(draw, language, language.letters[1]))
+    text = list(_string(draw, language))
     for _ in range(draw.below(3)):
       text.insert(draw.below(len(text) + 1), letter)
     return letter, "".join(text)

@@ -60,6 +60,7 @@ def user_records(
       grades,
       annotator,
       reward=tastes(user).reward,
+      longest=language.longest,
     )
 
   @functools.cache
