@@ -80,7 +80,7 @@ def block_stats(plan: Plan, rows, weight, bias):
     top, total, moment, target_logit = carry
     z, fresh, _ = tile_logits(plan, x, weight, bias, index)
     if fresh is not None:
-      z = jnp.where(fresh[None, :], z, -jnp.inf)
+      z = jnp.where(fresh[None, :], z, LOWEST)
     new_top = jnp.maximum(top, jnp.max(z, axis=1))
     scale = jnp.exp(top - new_top)
     shifted = z - new_top[:, None]
@@ -88,7 +88,7 @@ def block_stats(plan: Plan, rows, weight, bias):
     if plan.problem.entropy:
       # sum of e^(z - top) (z - top), moved to the new top.
       moment = scale * (moment + total * (top - new_top))
-      moment += jnp.sum(jnp.where(e > 0, e * shifted, 0.0), axis=1)
+      moment += jnp.sum(e * jnp.where(e > 0, shifted, 0.0), axis=1)
     total = total * scale + jnp.sum(e, axis=1)
     column = targets - plan.vocab.start(index)
     found = jnp.take_along_axis(

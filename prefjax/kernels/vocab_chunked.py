@@ -114,7 +114,7 @@ def _block_totals(plan: VocabPlan, needs, rows, weights, biases):
       weight = None
       if is_log:
         if fresh is not None:
-          value = jnp.where(fresh[None], value, -jnp.inf)
+          value = jnp.where(fresh[None], value, chunked.LOWEST)
         new_top = jnp.maximum(top, jnp.max(value, axis=1))
         weight = jnp.exp(value - new_top[:, None])
         scale = jnp.exp(top - new_top)

@@ -165,6 +165,8 @@ def vocab_sum(
   total = total if is_tuple else total[0]
   if targets is None:
     return VocabSum(total, None, None)
-  at_target = finish(as_tuple(*logps))
+  # Said outright: an integrand that guards impossible tokens hides NaN.
+  values = as_tuple(*logps)
+  at_target = finish(tuple(jnp.where(in_range, v, jnp.nan) for v in values))
   at_target = at_target if is_tuple else at_target[0]
   return VocabSum(total, at_target, finish(logps))
