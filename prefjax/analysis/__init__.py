@@ -1,2 +1,74 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
+"""Metrics of preference learning, plots and the report."""
+
+from prefjax.analysis.alignment import alignment_gap_report, log_prob_drift
+from prefjax.analysis.bootstrap import (
+  bootstrap_interval,
+  mean_interval,
+  paired_difference,
+  win_rate,
+)
+from prefjax.analysis.calibration import (
+  brier_score,
+  confidence,
+  expected_calibration_error,
+  preference_probability,
+  reliability_curve,
+)
+from prefjax.analysis.length_bias import (
+  accuracy_by_length,
+  correlation_from_moments,
+  margin_length_correlation,
+)
+from prefjax.analysis.ranking import (
+  dpo_flip_threshold,
+  flip_category,
+  group_ranking_accuracy,
+  idealized_log_ratio,
+  idealized_ranking_accuracy,
+  ipo_flip_threshold,
+  normalized_ranking_accuracy,
+  ranking_accuracy,
+  ranking_accuracy_with_ties,
+)
+from prefjax.analysis.scores import (
+  average_precision,
+  average_ranks,
+  best_f1,
+  pearson,
+  roc_auc,
+  spearman,
+)
+
+__all__ = [
+  "accuracy_by_length",
+  "alignment_gap_report",
+  "average_precision",
+  "average_ranks",
+  "best_f1",
+  "bootstrap_interval",
+  "brier_score",
+  "confidence",
+  "correlation_from_moments",
+  "dpo_flip_threshold",
+  "expected_calibration_error",
+  "flip_category",
+  "group_ranking_accuracy",
+  "idealized_log_ratio",
+  "idealized_ranking_accuracy",
+  "ipo_flip_threshold",
+  "log_prob_drift",
+  "margin_length_correlation",
+  "mean_interval",
+  "normalized_ranking_accuracy",
+  "paired_difference",
+  "pearson",
+  "preference_probability",
+  "ranking_accuracy",
+  "ranking_accuracy_with_ties",
+  "reliability_curve",
+  "roc_auc",
+  "spearman",
+  "win_rate",
+]
