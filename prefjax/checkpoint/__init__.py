@@ -5,7 +5,7 @@
 from prefjax.checkpoint.compatible import ALLOWED as COMPATIBLE_KEYS
 from prefjax.checkpoint.compatible import Change, as_json, check_compatible
 from prefjax.checkpoint.digest import LeafDigest, state_sha256, tree_digest
-from prefjax.checkpoint.inspection import StepInfo, describe
+from prefjax.checkpoint.inspection import StepInfo, best_step, describe
 from prefjax.checkpoint.layout import steps
 from prefjax.checkpoint.manager import Checkpointer
 from prefjax.checkpoint.manifest import Manifest, config_hash
@@ -28,6 +28,7 @@ __all__ = [
   "Skipped",
   "StepInfo",
   "as_json",
+  "best_step",
   "check_compatible",
   "config_hash",
   "describe",

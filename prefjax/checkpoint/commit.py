@@ -85,10 +85,14 @@ class Workspace:
     layout.write_file(self.path / layout.MANIFEST, content)
     self._check_identity()
     self._move_into_place()
-    layout.write_file(self.final / layout.MARKER, layout.marker_text(content))
+    try:
+      layout.write_file(self.final / layout.MARKER, layout.marker_text(content))
+      seen = parsing.read(self.final)
+      parsing.check_files(self.final, seen)
+    except BaseException:
+      self._move_back()
+      raise
     self._release()
-    seen = parsing.read(self.final)
-    parsing.check_files(self.final, seen)
     return seen
 
   def _check_identity(self) -> None:
@@ -108,10 +112,16 @@ class Workspace:
     os.rename(self.path, self.final)
     layout.fsync_path(self.final.parent)
 
+  def _move_back(self) -> None:
+    """Undoes `_move_into_place`: what was there before is there again."""
+    replaced = self.final.with_name(self.final.name + ".old")
+    layout.remove_step(self.final)
+    if replaced.exists():
+      os.rename(replaced, self.final)
 
-def drop_replaced(final: pathlib.Path) -> None:
-  """Deletes the former content of a step that was committed again."""
-  layout.remove_step(final.with_name(final.name + ".old"))
+  def drop_replaced(self) -> None:
+    """Deletes the former content, once the new one has proved good."""
+    layout.remove_step(self.final.with_name(self.final.name + ".old"))
 
 
 # --- pruning --------------------------------------------------------------

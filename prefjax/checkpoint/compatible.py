@@ -40,7 +40,7 @@ def flatten_config(config: Any, prefix: str = "") -> dict[str, Any]:
   flat = {}
   for key, value in config.items():
     name = f"{prefix}{key}"
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):
       flat.update(flatten_config(value, f"{name}."))
     else:
       flat[name] = value

@@ -5,10 +5,10 @@
 import dataclasses
 import os
 
-from prefjax.checkpoint import layout, parsing, restoring
+from prefjax.checkpoint import commit, layout, parsing, restoring
 from prefjax.checkpoint import leaves as leaves_lib
 from prefjax.checkpoint import manifest as manifest_lib
-from prefjax.core import errors
+from prefjax.core import checks, errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +56,26 @@ def describe(
       reason = "the save was interrupted before it was complete"
       found.append(StepInfo(step, "torn", reason))
   return found
+
+
+def best_step(
+  directory: str | os.PathLike, metric: str, *, mode: str = "max"
+) -> int | None:
+  """The intact step with the best metric, None when no step has it.
+
+  Args:
+    directory: what a checkpointer wrote to.
+    metric: a name in the metrics of the saves.
+    mode: 'max' or 'min'.
+
+  Raises:
+    ValueError: the mode is unknown.
+    CheckpointError: the directory cannot be listed.
+  """
+  checks.one_of("best_step", ("max", "min"), mode=mode)
+  policy = commit.Retention(keep_best=1, best_metric=metric, best_mode=mode)
+  best = policy.best(commit.verified(layout.resolve(directory)))
+  return best[0] if best else None
 
 
 def _info(root, step: int, deep: bool) -> StepInfo:

@@ -23,6 +23,7 @@ import pathlib
 import re
 import shutil
 import stat
+import weakref
 
 from prefjax.core import errors
 
@@ -72,7 +73,9 @@ def entries(directory: str | os.PathLike) -> list[tuple[int, bool]]:
   root = resolve(directory)
   found = []
   try:
-    names = [e.name for e in os.scandir(root) if e.is_dir()]
+    for entry in os.scandir(root):
+      if _STEP.fullmatch(entry.name) and entry.is_dir():
+        found.append((int(entry.name), is_committed(root / entry.name)))
   except FileNotFoundError:
     return []
   except OSError as error:
@@ -80,10 +83,20 @@ def entries(directory: str | os.PathLike) -> list[tuple[int, bool]]:
       f"checkpoint directory '{root}' cannot be listed: {error.strerror};"
       " check the path and its permissions"
     ) from error
-  for name in names:
-    if _STEP.fullmatch(name):
-      found.append((int(name), (root / name / MARKER).is_file()))
   return sorted(found)
+
+
+def is_committed(path: pathlib.Path) -> bool:
+  """Whether a step directory has its marker.
+
+  Raises:
+    OSError: that cannot be known; a step must not pass for torn, and be
+      cleaned up, because a filesystem was away for a moment.
+  """
+  try:
+    return stat.S_ISREG(os.stat(path / MARKER).st_mode)
+  except (FileNotFoundError, NotADirectoryError):
+    return False
 
 
 # --- durable writing ------------------------------------------------------
@@ -194,8 +207,7 @@ def recover(directory: pathlib.Path) -> list[str]:
       match = _WORKING.fullmatch(name)
       if match and match[2] == "old":
         final = root / match[1]
-        whole = (root / name / MARKER).is_file()
-        if whole and not (final / MARKER).is_file():
+        if is_committed(root / name) and not is_committed(final):
           remove_step(final)
           os.rename(root / name, final)
         else:
@@ -221,7 +233,7 @@ def _uncommitted(root: pathlib.Path, name: str) -> bool:
   return (
     bool(pattern.fullmatch(name))
     and (root / name).is_dir()
-    and not (root / name / MARKER).is_file()
+    and not is_committed(root / name)
   )
 
 
@@ -234,13 +246,14 @@ class Lock:
     Raises:
       CheckpointError: another process holds it.
     """
-    self._path = directory / LOCK
-    self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    # Also when the owner is dropped without `release`.
+    self.release = weakref.finalize(self, os.close, handle)
     try:
-      fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-      owner = os.pread(self._handle, 32, 0).decode("ascii", "replace").strip()
-      os.close(self._handle)
+      owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
+      self.release()
       raise errors.CheckpointError(
         f"checkpoint directory '{directory}' is being written by process"
         f" {owner or 'unknown'}; stop it or choose another directory"
@@ -253,10 +266,5 @@ class Lock:
         directory,
         error.strerror,
       )
-    os.ftruncate(self._handle, 0)
-    os.pwrite(self._handle, str(os.getpid()).encode(), 0)
-
-  def release(self) -> None:
-    if self._handle is not None:
-      os.close(self._handle)
-      self._handle = None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, str(os.getpid()).encode(), 0)

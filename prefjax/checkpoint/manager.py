@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
-from prefjax.checkpoint import commit, layout, storage
+from prefjax.checkpoint import commit, layout, processes, storage
 from prefjax.checkpoint import digest as digest_lib
 from prefjax.checkpoint import leaves as leaves_lib
 from prefjax.checkpoint import manifest as manifest_lib
@@ -30,6 +29,18 @@ _log = logging.getLogger(__name__)
 _open: "weakref.WeakValueDictionary[str, Checkpointer]" = (
   weakref.WeakValueDictionary()
 )
+
+
+def _finish_open() -> None:
+  """Completes saves of programs that end without `close`."""
+  for checkpointer in list(_open.values()):
+    checkpointer._abandon()
+
+
+# Before thread pools shut down, which Orbax needs; `atexit` would be later.
+# Without the hook such a save fails, visibly, and is not committed.
+if hasattr(threading, "_register_atexit"):
+  threading._register_atexit(_finish_open)
 
 
 @dataclasses.dataclass
@@ -152,13 +163,14 @@ class Checkpointer:
       roles = {r: self._frozen(r, t) for r, t in (frozen or {}).items()}
       manifest = dataclasses.replace(manifest, frozen=roles)
       digests = digest_lib.begin(leaves)
-      if self._primary:
-        workspace.create()
+      self._create(workspace)
       self._writer.start(workspace.path / layout.ARRAYS, leaves)
     except Exception as error:
       # Whatever Orbax or the filesystem raises, the caller sees one type.
-      workspace.discard()
-      raise self._failure(step, error) from error
+      self._writer.drain()
+      if self._primary:
+        workspace.discard()
+      raise self._failure(f"saving step {step}", error) from error
     job = _Job(step, workspace, manifest, digests)
     # Not a daemon: a program that ends without `close` still completes it.
     self._thread = threading.Thread(
@@ -207,10 +219,7 @@ class Checkpointer:
     try:
       self.wait()
     finally:
-      self._closed = True
-      self._writer.close()
-      if self._lock is not None:
-        self._lock.release()
+      self._release()
 
   def __enter__(self) -> "Checkpointer":
     return self
@@ -221,25 +230,44 @@ class Checkpointer:
     else:
       self._abandon()
 
+  def _create(self, workspace: commit.Workspace) -> None:
+    """Makes the directory on process 0, or fails on all."""
+    error = None
+    if self._primary:
+      try:
+        workspace.create()
+      except OSError as caught:
+        error = caught
+    failed = processes.failed(error is None)
+    if error is not None:
+      raise error
+    if failed:
+      raise errors.CheckpointError("process 0 cannot make the directory")
+
   # --- the background ------------------------------------------------------
 
   def _run(self, job: _Job) -> None:
+    what = f"saving step {job.step}"
     try:
       self._writer.finish()
       leaves = job.digests()
       if self._primary:
         manifest = dataclasses.replace(job.manifest, leaves=leaves)
         job.workspace.commit(manifest)
+        what = f"step {job.step} is saved, but pruning after it"
         commit.prune(self.directory, job.step, self._policy)
-        commit.drop_replaced(job.workspace.final)
+        job.workspace.drop_replaced()
     except Exception as error:
       # A thread must not die silently, whatever the reason was.
+      self._writer.drain()
       if self._primary:
         job.workspace.discard()
-      self._error = self._failure(job.step, error)
+      self._error = self._failure(what, error)
+      # Raised by the next call; logged for programs that make none.
+      _log.error("checkpoint: %s", self._error)
 
-  def _failure(self, step: int, error: Exception) -> errors.CheckpointError:
-    """One line about a save that failed; keeps its cause."""
+  def _failure(self, what: str, error: Exception) -> errors.CheckpointError:
+    """One line about what failed; keeps its cause."""
     if isinstance(error, errors.CheckpointError):
       reason = str(error)
     elif isinstance(error, OSError) and error.strerror:
@@ -253,31 +281,38 @@ class Checkpointer:
       steps = []
     newest = f"newest saved step: {steps[-1] if steps else 'none'}"
     failure = errors.CheckpointError(
-      f"saving step {step} to '{self.directory}' failed: {reason}; check the"
-      f" path, its permissions and the free space ({newest})"
+      f"{what} in '{self.directory}' failed: {reason}; check the path, its"
+      f" permissions and the free space ({newest})"
     )
     failure.__cause__ = error
     return failure
 
   def _agree(self) -> None:
     """Makes a failure on one process a failure on all."""
-    from jax.experimental import multihost_utils
-
-    failed = np.asarray(self._error is not None)
-    everywhere = np.asarray(multihost_utils.process_allgather(failed))
-    if everywhere.any() and self._error is None:
-      process = int(np.flatnonzero(everywhere.reshape(-1))[0])
+    failed = processes.failed(self._error is None)
+    if failed and self._error is None:
       self._error = errors.CheckpointError(
-        f"the last save to '{self.directory}' failed on process {process}; its"
-        " log says why"
+        f"the last save to '{self.directory}' failed on process {failed[0]};"
+        " its log says why"
       )
 
   def _abandon(self) -> None:
-    """Closes without raising: there is an error on its way already."""
-    try:
-      self.close()
-    except errors.CheckpointError as error:
-      _log.error("checkpoint: %s", error)
+    """Closes without raising: there is an error on its way already.
+
+    And without asking other processes, which may not be on their way here.
+    A failure of the last save is in the log.
+    """
+    if self._closed:
+      return
+    if self._thread is not None:
+      self._thread.join()
+    self._release()
+
+  def _release(self) -> None:
+    self._closed = True
+    self._writer.close()
+    if self._lock is not None:
+      self._lock.release()
 
   def _check_usable(self) -> None:
     if self._closed:
@@ -316,20 +351,21 @@ class Checkpointer:
     self, role: str, leaves: dict[str, Any], entry: manifest_lib.FrozenEntry
   ) -> None:
     final = self.directory / layout.FROZEN / entry.digest
-    if (final / layout.MARKER).is_file():
+    if layout.is_committed(final):
       return
     workspace = commit.Workspace(final)
     try:
       if self._primary:
         final.parent.mkdir(mode=0o700, exist_ok=True)
-        workspace.create()
+      self._create(workspace)
       self._writer.start(workspace.path / layout.ARRAYS, leaves)
       self._writer.finish()
       if self._primary:
         manifest = manifest_lib.build(0, metadata={"role": role})
         workspace.commit(dataclasses.replace(manifest, leaves=entry.leaves))
     except BaseException:
-      workspace.discard()
+      if self._primary:
+        workspace.discard()
       raise
 
 

@@ -3,18 +3,16 @@
 """Restoring: nothing is handed back that does not match its digests."""
 
 import dataclasses
-import hashlib
 import logging
 import os
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
-import numpy as np
 
 from prefjax.checkpoint import digest as digest_lib
-from prefjax.checkpoint import layout, parsing, storage
+from prefjax.checkpoint import layout, parsing, processes, storage
 from prefjax.checkpoint import leaves as leaves_lib
 from prefjax.checkpoint import manifest as manifest_lib
 from prefjax.checkpoint import template as template_lib
@@ -114,7 +112,7 @@ def restore_untyped(
 
   def read(number: int) -> Restored:
     path = layout.step_dir(root, number)
-    manifest = _read_manifest(path, number)
+    manifest = _together(lambda: _read_manifest(path, number))
     leaves = _read_verified(path, _untyped(manifest.leaves), manifest.leaves)
     return Restored(number, leaves_lib.nest(leaves), manifest)
 
@@ -134,7 +132,7 @@ def verify(directory: str | os.PathLike, step: int) -> manifest_lib.Manifest:
 
   def read(number: int) -> Restored:
     path = layout.step_dir(root, number)
-    manifest = _read_manifest(path, number)
+    manifest = _together(lambda: _read_manifest(path, number))
     _verify_arrays(path, manifest.leaves)
     for entry in manifest.frozen.values():
       if entry.stored:
@@ -145,6 +143,7 @@ def verify(directory: str | os.PathLike, step: int) -> manifest_lib.Manifest:
 
 
 _Read = Callable[[int], Restored]
+_T = TypeVar("_T")
 
 
 # --- which step -----------------------------------------------------------
@@ -202,42 +201,44 @@ def _explicit(
 
 
 def _attempt(step: int, read: _Read) -> tuple[Restored | None, str]:
-  """Reads a step; all processes come to the same answer."""
-  result, reason = None, ""
+  """Reads a step, or says why it cannot be used."""
   try:
-    result = read(step)
+    return read(step), ""
   except errors.CheckpointCorruptError as error:
-    reason = str(error)
+    return None, str(error)
   except OSError as error:
-    reason = f"{error.strerror} ('{error.filename}')"
-  if not _everywhere(result is not None):
-    return None, reason or "another process could not read it"
-  return result, ""
+    return None, f"{error.strerror} ('{error.filename}')"
 
 
-def _everywhere(good: bool) -> bool:
-  """Whether all processes say yes; a lone process asks nobody."""
-  if jax.process_count() == 1:
-    return good
-  from jax.experimental import multihost_utils
+def _together(work: Callable[[], _T]) -> _T:
+  """Does one part of reading a step; fails everywhere if it does anywhere.
 
-  return bool(np.all(multihost_utils.process_allgather(np.asarray(good))))
+  Without this a process with a bad disk would go on to the step before,
+  while the others wait for it in the reductions of the digests.
+  """
+  result, error = None, None
+  try:
+    result = work()
+  except (errors.CheckpointCorruptError, OSError) as caught:
+    error = caught
+  failed = processes.failed(error is None)
+  if error is not None:
+    raise error
+  if failed:
+    raise errors.CheckpointCorruptError(
+      f"process {failed[0]} could not read it; its log says why"
+    )
+  return result
 
 
 def _listing(root: pathlib.Path) -> list[tuple[int, bool]]:
   """Step directories; all processes must see the same ones."""
   present = layout.entries(root)
-  if jax.process_count() > 1:
-    from jax.experimental import multihost_utils
-
-    text = hashlib.sha256(repr(present).encode()).digest()
-    mine = np.frombuffer(text, np.uint8)
-    all_of_them = np.asarray(multihost_utils.process_allgather(mine))
-    if not (all_of_them == mine).all():
-      raise errors.CheckpointError(
-        f"'{root}' holds different steps on different processes; use a"
-        " directory on a shared filesystem"
-      )
+  if not processes.same_everywhere(repr(present)):
+    raise errors.CheckpointError(
+      f"'{root}' holds different steps on different processes; use a directory"
+      " on a shared filesystem"
+    )
   return present
 
 
@@ -253,7 +254,7 @@ def _restore_step(
   partial: bool,
 ) -> Restored:
   path = layout.step_dir(root, step)
-  manifest = _read_manifest(path, step)
+  manifest = _together(lambda: _read_manifest(path, step))
   where = f"step {step} in '{root}'"
   template_lib.check(specs, manifest.leaves, partial=partial, where=where)
   roles = {
@@ -281,12 +282,17 @@ def _read_verified(
   saved: Mapping[str, digest_lib.LeafDigest],
 ) -> dict[str, Any]:
   """Reads leaves and compares each with its digest."""
-  leaves = storage.read(path / layout.ARRAYS, specs, saved)
-  changed = _first_difference(leaves, saved)
-  if changed is not None:
-    raise errors.CheckpointCorruptError(
-      f"leaf '{changed}' in '{path / layout.ARRAYS}' does not match its digest"
-    )
+  arrays = path / layout.ARRAYS
+  leaves = _together(lambda: storage.read(arrays, specs, saved))
+
+  def compare() -> None:
+    changed = _first_difference(leaves, saved)
+    if changed is not None:
+      raise errors.CheckpointCorruptError(
+        f"leaf '{changed}' in '{arrays}' does not match its digest"
+      )
+
+  _together(compare)
   return leaves
 
 
@@ -363,7 +369,8 @@ def _restore_frozen(
         f"{where} is kept as a digest only; load it from where it came from"
         " and pass the arrays"
       )
-    found = _read_verified(_frozen_path(root, entry), specs, entry.leaves)
+    path = _together(lambda: _frozen_path(root, entry))
+    found = _read_verified(path, specs, entry.leaves)
     return leaves_lib.unflatten(tree, found)
   changed = _first_difference(leaves, entry.leaves)
   if changed is not None:

@@ -8,6 +8,7 @@ typed keys are written as their words.
 """
 
 import dataclasses
+import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,8 @@ import orbax.checkpoint as ocp
 from prefjax.checkpoint import digest as digest_lib
 from prefjax.checkpoint import leaves as leaves_lib
 from prefjax.core import errors
+
+_log = logging.getLogger(__name__)
 
 
 def _handler(compress: bool) -> ocp.PyTreeCheckpointHandler:
@@ -79,7 +82,17 @@ class Writer:
     """Waits until everything is written; raises what went wrong."""
     self._checkpointer.wait_until_finished()
 
+  def drain(self) -> None:
+    """Waits until nothing is being written; for use after a failure."""
+    try:
+      self.finish()
+    except Exception as error:
+      # The failure that led here is the one to report.
+      _log.debug("checkpoint: while draining: %s", error)
+
   def close(self) -> None:
+    """Ends the threads of the writer."""
+    self.drain()
     self._checkpointer.close()
 
 

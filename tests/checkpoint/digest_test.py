@@ -282,14 +282,15 @@ _SHARDED = """
   want = digest.tree_digest(tree)
   count = 0
   for axis_type in (AxisType.Auto, AxisType.Explicit):
-    for sizes in [(8, 1), (4, 2), (2, 2), (1, 1)]:
+    for sizes in [(4, 2), (1, 2), (1, 1)]:
       devices = np.array(jax.devices()[:np.prod(sizes)]).reshape(sizes)
       mesh = jax.sharding.Mesh(devices, ("a", "b"), (axis_type,) * 2)
       for spec in [P(), P("a"), P("b", "a"), P(("a", "b")), P(None, "b")]:
         put = {k: jax.device_put(v, NamedSharding(mesh, spec))
                for k, v in tree.items()}
         assert digest.tree_digest(put) == want, (sizes, spec)
-        if sizes in [(4, 2), (2, 2)]:
+        # Compiled sums, not only the ones over shards in host memory.
+        if sizes == (4, 2) and spec in (P("b", "a"), P(None, "b")):
           for k in ("f32", "bf16"):
             lanes = digest.device_lanes(put[k])
             assert tuple(int(v) for v in lanes) == want[k].lanes, spec
@@ -302,4 +303,4 @@ _SHARDED = """
 
 
 def test_digest_is_equal_on_any_mesh_and_sharding():
-  assert checkpoint_helpers.run_script(_SHARDED, devices=8) == "ok 40"
+  assert checkpoint_helpers.run_script(_SHARDED, devices=8) == "ok 30"
