@@ -1,0 +1,68 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What every loss does first: check shapes, cast to float32, subtract.
+
+Sign convention of the whole package, for sums over response tokens in nats:
+
+  c = chosen_logps - ref_chosen_logps
+  r = rejected_logps - ref_rejected_logps
+  D = c - r
+  u = logps - ref_logps          (one response with a label)
+"""
+
+import jax
+import jax.numpy as jnp
+
+from prefjax.core import checks, numerics
+
+
+def log_ratios(
+  function: str,
+  chosen_logps,
+  rejected_logps,
+  ref_chosen_logps,
+  ref_rejected_logps,
+) -> tuple[jax.Array, jax.Array]:
+  """(c, r): policy against reference for both responses, float32 [B]."""
+  checks.same_shape(
+    function,
+    chosen_logps=chosen_logps,
+    rejected_logps=rejected_logps,
+    ref_chosen_logps=ref_chosen_logps,
+    ref_rejected_logps=ref_rejected_logps,
+  )
+  chosen, rejected, ref_chosen, ref_rejected = numerics.to_float32(
+    chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps
+  )
+  return chosen - ref_chosen, rejected - ref_rejected
+
+
+def log_ratio(function: str, logps, ref_logps, **like) -> jax.Array:
+  """u = logps - ref_logps, float32; `like` are arrays of the same shape."""
+  checks.same_shape(function, logps=logps, ref_logps=ref_logps, **like)
+  logps, ref_logps = numerics.to_float32(logps, ref_logps)
+  return logps - ref_logps
+
+
+def floats(function: str, **arrays) -> tuple[jax.Array, ...]:
+  """Checks that the arrays share one shape and casts them to float32."""
+  checks.same_shape(function, **arrays)
+  return numerics.to_float32(*arrays.values())
+
+
+def token_counts(function: str, like, **lengths) -> tuple[jax.Array, ...]:
+  """Lengths as float32 of at least 1, checked against `like`'s shape.
+
+  An empty response (truncated away) then divides by 1, not by 0.
+  """
+  shape = jnp.shape(like)
+  for name, value in lengths.items():
+    if jnp.shape(value) != shape:
+      raise ValueError(
+        f"{function}: {name} has shape {jnp.shape(value)}, expected"
+        f" {shape} like the log-probs"
+      )
+  return tuple(
+    jnp.maximum(jnp.asarray(value).astype(like.dtype), 1)
+    for value in lengths.values()
+  )
