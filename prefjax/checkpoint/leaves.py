@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 from prefjax.core import errors
@@ -38,7 +38,7 @@ _EXTENDED_NAMES = (
 ).split()
 DTYPES: dict[str, np.dtype] = {
   **{name: np.dtype(name) for name in _NUMPY_NAMES},
-  **{name: np.dtype(getattr(ml_dtypes, name)) for name in _EXTENDED_NAMES},
+  **{name: np.dtype(getattr(jnp, name)) for name in _EXTENDED_NAMES},
 }
 
 

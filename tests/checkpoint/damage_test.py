@@ -8,7 +8,7 @@ import os
 import pathlib
 import shutil
 
-import checkpoint_helpers
+import checkpoint_support
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ from prefjax import checkpoint
 from prefjax.checkpoint import layout, manifest, parsing
 from prefjax.core import errors
 
-same = checkpoint_helpers.same
+same = checkpoint_support.same
 
 
 def _tree(seed: int):

@@ -4,7 +4,7 @@
 
 import hashlib
 
-import checkpoint_helpers
+import checkpoint_support
 import jax
 import jax.numpy as jnp
 import ml_dtypes
@@ -303,4 +303,4 @@ _SHARDED = """
 
 
 def test_digest_is_equal_on_any_mesh_and_sharding():
-  assert checkpoint_helpers.run_script(_SHARDED, devices=8) == "ok 30"
+  assert checkpoint_support.run_script(_SHARDED, devices=8) == "ok 30"

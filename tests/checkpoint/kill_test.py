@@ -9,7 +9,7 @@ import sys
 import textwrap
 import time
 
-import checkpoint_helpers
+import checkpoint_support
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,7 +80,7 @@ def _start(root, keep=2, stored=False) -> subprocess.Popen:
       str(keep),
       "stored" if stored else "digest",
     ],
-    env=checkpoint_helpers.environment(),
+    env=checkpoint_support.environment(),
     stdout=subprocess.PIPE,
     text=True,
   )
@@ -109,7 +109,7 @@ def _kill_and_check(root, rng, trials: int, stored: bool) -> None:
     if stored:
       frozen = jax.eval_shape(lambda f=frozen: f)
     restored = checkpoint.restore(root, template, step=newest, frozen=frozen)
-    assert checkpoint_helpers.same(restored.tree, _expected(newest)), trial
+    assert checkpoint_support.same(restored.tree, _expected(newest)), trial
     frozen_weights = np.asarray(restored.frozen["r"]["w"])
     assert np.array_equal(frozen_weights, template["w"])
   assert reported > 0
@@ -162,7 +162,7 @@ def _crash_at(root, crash: int, step: int) -> str:
   result = subprocess.run(
     [sys.executable, "-c", textwrap.dedent(_CRASH), str(root), str(crash)]
     + [str(step)],
-    env=checkpoint_helpers.environment(),
+    env=checkpoint_support.environment(),
     capture_output=True,
     text=True,
   )
@@ -208,7 +208,7 @@ def test_crash_before_every_change_of_the_disk(tmp_path, step):
 
 
 def test_program_that_ends_without_close_still_saves(tmp_path):
-  checkpoint_helpers.run_script(
+  checkpoint_support.run_script(
     """
     import sys
     import numpy as np

@@ -8,7 +8,7 @@ import shutil
 import stat
 import threading
 
-import checkpoint_helpers
+import checkpoint_support
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ from prefjax import checkpoint
 from prefjax.checkpoint import commit, layout, storage
 from prefjax.core import errors
 
-same = checkpoint_helpers.same
+same = checkpoint_support.same
 
 
 def _tree(value: float = 0.0):
@@ -287,7 +287,7 @@ _READ_ONLY = """
 
 
 def test_read_only_directory_surfaces():
-  message, steps = checkpoint_helpers.run_script(_READ_ONLY).splitlines()
+  message, steps = checkpoint_support.run_script(_READ_ONLY).splitlines()
   assert "saving step 2" in message and "Permission denied" in message
   assert steps == "[1]"
 
@@ -321,7 +321,7 @@ _FULL = """
 
 
 def test_full_disk_surfaces_and_keeps_the_last_good_step(tmp_path):
-  output = checkpoint_helpers.run_script(_FULL, tmp_path)
+  output = checkpoint_support.run_script(_FULL, tmp_path)
   assert output.split("\n") == ["failed 2", "failed 3", "[1]"]
   values = np.zeros(1000, np.float32)
   assert same(checkpoint.restore(tmp_path, {"w": values}).tree, {"w": values})
@@ -382,9 +382,9 @@ _SECOND = """
 
 def test_a_second_process_is_locked_out(tmp_path):
   with checkpoint.Checkpointer(tmp_path):
-    message = checkpoint_helpers.run_script(_SECOND, tmp_path)
+    message = checkpoint_support.run_script(_SECOND, tmp_path)
   assert f"written by process {os.getpid()}" in message
-  assert checkpoint_helpers.run_script(_SECOND, tmp_path) == ""
+  assert checkpoint_support.run_script(_SECOND, tmp_path) == ""
 
 
 def test_a_second_checkpointer_of_this_process_takes_over(tmp_path):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 
-import checkpoint_helpers
+import checkpoint_support
 import numpy as np
 
 from prefjax import checkpoint
@@ -103,7 +103,7 @@ def test_two_processes(tmp_path):
   children = [
     subprocess.Popen(
       [sys.executable, "-c", textwrap.dedent(_RUN), str(i), str(port), root],
-      env=checkpoint_helpers.environment(devices=2),
+      env=checkpoint_support.environment(devices=2),
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,

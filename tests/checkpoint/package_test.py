@@ -4,7 +4,7 @@
 
 import time
 
-import checkpoint_helpers
+import checkpoint_support
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +23,7 @@ def test_import_starts_no_backend():
     assert set(os.listdir(".")) == before
     print(len(prefjax.checkpoint.__all__))
   """
-  assert checkpoint_helpers.run_script(source) == str(len(checkpoint.__all__))
+  assert checkpoint_support.run_script(source) == str(len(checkpoint.__all__))
 
 
 def test_public_names_exist():

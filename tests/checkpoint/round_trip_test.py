@@ -4,7 +4,7 @@
 
 import dataclasses
 
-import checkpoint_helpers
+import checkpoint_support
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,7 @@ from absl import logging as absl_logging
 from prefjax import checkpoint
 from prefjax.core import errors
 
-same = checkpoint_helpers.same
+same = checkpoint_support.same
 
 
 @jax.tree_util.register_dataclass
@@ -174,6 +174,31 @@ def test_donated_arrays_are_saved_as_they_were(tmp_path):
     assert (np.asarray(tree["w"]) == step).all() and int(tree["n"]) == step
 
 
+def test_restored_arrays_can_be_donated_and_written_to(tmp_path):
+  tree = {"w": jnp.arange(1 << 16, dtype=jnp.float32), "n": np.arange(5)}
+  with checkpoint.Checkpointer(tmp_path) as checkpointer:
+    checkpointer.save(1, tree)
+  restored = checkpoint.restore(tmp_path, tree).tree
+  updated = jax.jit(lambda x: x + 1, donate_argnums=0)(restored["w"])
+  assert np.array_equal(updated, np.arange(1 << 16) + 1)
+  assert restored["w"].is_deleted()
+  restored["n"][0] = 7  # NumPy leaves are the caller's own
+
+
+def test_wide_dtypes_under_x64(tmp_path):
+  with jax.enable_x64(True):
+    tree = {"w": jnp.arange(5, dtype=jnp.float64) / 3, "i": jnp.arange(2)}
+    with checkpoint.Checkpointer(tmp_path) as checkpointer:
+      checkpointer.save(2, tree)
+    assert same(checkpoint.restore(tmp_path, tree).tree, tree)
+  shapes = {
+    "w": jax.ShapeDtypeStruct((5,), np.float64),
+    "i": jax.ShapeDtypeStruct((2,), np.int64),
+  }
+  with pytest.raises(errors.CheckpointError, match="JAX would narrow"):
+    checkpoint.restore(tmp_path, shapes)
+
+
 def test_synchronous_save_is_committed_when_it_returns(tmp_path):
   checkpointer = checkpoint.Checkpointer(tmp_path, async_save=False)
   checkpointer.save(4, {"a": jnp.ones(2)})
@@ -318,7 +343,7 @@ _SAVE = """
 
 
 def test_restore_on_8_4_2_1_devices_and_back(tmp_path):
-  output = checkpoint_helpers.run_script(
+  output = checkpoint_support.run_script(
     _SAVE, "none", tmp_path, "8,4,2,1,8", devices=8
   )
   lines = output.splitlines()
@@ -330,7 +355,7 @@ def test_restore_on_8_4_2_1_devices_and_back(tmp_path):
 def test_restore_in_processes_with_8_4_2_1_devices_and_back(tmp_path):
   digests, source = set(), "none"
   for devices in [8, 4, 2, 1, 8]:
-    output = checkpoint_helpers.run_script(
+    output = checkpoint_support.run_script(
       _SAVE, source, tmp_path / str(devices), devices, devices=devices
     )
     count, source, digest = output.split(";")
