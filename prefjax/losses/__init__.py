@@ -7,6 +7,32 @@ float32 whatever comes in, and is never reduced. `get` and `names` let a
 config string pick one.
 """
 
+from prefjax.losses.anchored import (
+  apo_down,
+  apo_zero,
+  bco_pair,
+  cal_dpo,
+  dpop,
+  nca_pair,
+  sppo_hard,
+)
+from prefjax.losses.batch_coupled import (
+  aot,
+  aot_unpaired,
+  beta_dpo,
+  beta_dpo_select,
+)
+from prefjax.losses.divergence import (
+  f_dpo,
+  sequential_kl,
+  tdpo,
+)
+from prefjax.losses.margin import (
+  discopop,
+  exo_pair,
+  length_penalized_dpo,
+  odpo,
+)
 from prefjax.losses.pairwise import (
   conservative_dpo,
   dpo,
@@ -15,8 +41,25 @@ from prefjax.losses.pairwise import (
   implicit_rewards,
   ipo,
 )
-from prefjax.losses.reference_free import cpo, nll, orpo, simpo, slic
-from prefjax.losses.registry import get, names
+from prefjax.losses.reference_free import (
+  cpo,
+  nll,
+  orpo,
+  simpo,
+  slic,
+)
+from prefjax.losses.registry import (
+  get,
+  names,
+)
+from prefjax.losses.running import (
+  ema_moments,
+  running_mean_update,
+)
+from prefjax.losses.token_level import (
+  sampo,
+  sampo_masks,
+)
 from prefjax.losses.unpaired import (
   apo_zero_unpaired,
   bco_udm_weight,
@@ -24,24 +67,58 @@ from prefjax.losses.unpaired import (
   kto,
   kto_reference_point,
 )
+from prefjax.losses.weighting import (
+  log_collision_probability,
+  mpo,
+  weighted_sum,
+  wpo,
+  wpo_weights,
+)
 
 __all__ = [
+  "aot",
+  "aot_unpaired",
+  "apo_down",
+  "apo_zero",
   "apo_zero_unpaired",
+  "bco_pair",
   "bco_udm_weight",
   "bco_unpaired",
+  "beta_dpo",
+  "beta_dpo_select",
+  "cal_dpo",
   "conservative_dpo",
   "cpo",
+  "discopop",
   "dpo",
   "dpo_norm",
+  "dpop",
+  "ema_moments",
+  "exo_pair",
+  "f_dpo",
   "get",
   "hinge",
   "implicit_rewards",
   "ipo",
   "kto",
   "kto_reference_point",
+  "length_penalized_dpo",
+  "log_collision_probability",
+  "mpo",
   "names",
+  "nca_pair",
   "nll",
+  "odpo",
   "orpo",
+  "running_mean_update",
+  "sampo",
+  "sampo_masks",
+  "sequential_kl",
   "simpo",
   "slic",
+  "sppo_hard",
+  "tdpo",
+  "weighted_sum",
+  "wpo",
+  "wpo_weights",
 ]

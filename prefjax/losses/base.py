@@ -66,3 +66,28 @@ def token_counts(function: str, like, **lengths) -> tuple[jax.Array, ...]:
     jnp.maximum(jnp.asarray(value).astype(like.dtype), 1)
     for value in lengths.values()
   )
+
+
+def masked_logits(function: str, mask, **logits) -> tuple[jax.Array, ...]:
+  """Logits [..., V] in float32 with masked rows set to 0, then the mask.
+
+  Masked positions may hold anything, NaN included; equal logits there give
+  every distribution a finite value and gradient, which the caller drops.
+  """
+  shape = checks.same_shape(function, **logits)
+  if jnp.shape(mask) != shape[:-1]:
+    raise ValueError(
+      f"{function}: mask has shape {jnp.shape(mask)}, expected"
+      f" {shape[:-1]} for logits of shape {shape}"
+    )
+  kept = jnp.asarray(mask).astype(bool)
+  arrays = numerics.to_float32(*logits.values())
+  return *(jnp.where(kept[..., None], x, 0.0) for x in arrays), kept
+
+
+def masked_tokens(function: str, mask, **tokens) -> tuple[jax.Array, ...]:
+  """Token values [..., T] in float32 with masked ones set to 0, then mask."""
+  checks.same_shape(function, **tokens, mask=mask)
+  kept = jnp.asarray(mask).astype(bool)
+  arrays = numerics.to_float32(*tokens.values())
+  return *(jnp.where(kept, x, 0.0) for x in arrays), kept

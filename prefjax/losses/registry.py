@@ -5,24 +5,53 @@
 from collections.abc import Callable
 
 from prefjax.core import errors
-from prefjax.losses import pairwise, reference_free, unpaired
+from prefjax.losses import (
+  anchored,
+  batch_coupled,
+  divergence,
+  margin,
+  pairwise,
+  reference_free,
+  token_level,
+  unpaired,
+  weighting,
+)
 
 # Functions of arrays that give an unreduced loss. Weights, masks, reference
 # points and running statistics are public too, but are not losses.
 _LOSSES: dict[str, Callable] = {
+  "aot": batch_coupled.aot,
+  "aot_unpaired": batch_coupled.aot_unpaired,
+  "apo_down": anchored.apo_down,
+  "apo_zero": anchored.apo_zero,
   "apo_zero_unpaired": unpaired.apo_zero_unpaired,
+  "bco_pair": anchored.bco_pair,
   "bco_unpaired": unpaired.bco_unpaired,
+  "beta_dpo": batch_coupled.beta_dpo,
+  "cal_dpo": anchored.cal_dpo,
   "conservative_dpo": pairwise.conservative_dpo,
   "cpo": reference_free.cpo,
+  "discopop": margin.discopop,
   "dpo": pairwise.dpo,
   "dpo_norm": pairwise.dpo_norm,
+  "dpop": anchored.dpop,
+  "exo_pair": margin.exo_pair,
+  "f_dpo": divergence.f_dpo,
   "hinge": pairwise.hinge,
   "ipo": pairwise.ipo,
   "kto": unpaired.kto,
+  "length_penalized_dpo": margin.length_penalized_dpo,
+  "mpo": weighting.mpo,
+  "nca_pair": anchored.nca_pair,
   "nll": reference_free.nll,
+  "odpo": margin.odpo,
   "orpo": reference_free.orpo,
+  "sampo": token_level.sampo,
   "simpo": reference_free.simpo,
   "slic": reference_free.slic,
+  "sppo_hard": anchored.sppo_hard,
+  "tdpo": divergence.tdpo,
+  "wpo": weighting.wpo,
 }
 
 
