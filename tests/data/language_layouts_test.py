@@ -21,8 +21,8 @@ def test_unpaired_labels():
   for record in records:
     gold = lang.gold_reward(record["prompt"], record["completion"])
     assert isinstance(record["label"], bool)
-    assert record["meta"]["flipped"] == (record["label"] != (gold >= 0.7))
-    flips += record["meta"]["flipped"]
+    assert record["metadata"]["flipped"] == (record["label"] != (gold >= 0.7))
+    flips += record["metadata"]["flipped"]
   assert abs(flips / n - 0.2) < 5 * math.sqrt(0.16 / n)
   lax = lang.unpaired_records(3, 500, flip_rate=0.0, threshold=0.0)
   assert all(record["label"] for record in lax)
@@ -36,10 +36,12 @@ def test_ranked_groups():
       golds = lang.gold_rewards([record["prompt"]], [record["responses"]])[0]
       np.testing.assert_allclose(record["scores"], golds, atol=1e-6)
   records = lang.ranked_records(2, 300, k=5)
-  distinct = [len(set(r["meta"]["qualities"])) == 5 for r in records]
+  distinct = [len(set(r["metadata"]["qualities"])) == 5 for r in records]
   assert np.mean(distinct) > 0.95
   noisy = lang.ranked_records(2, 500, noise=0.1)
-  gaps = np.array([np.subtract(r["scores"], r["meta"]["golds"]) for r in noisy])
+  gaps = np.array(
+    [np.subtract(r["scores"], r["metadata"]["golds"]) for r in noisy]
+  )
   assert abs(gaps.std() - 0.1) < 0.01
   with pytest.raises(errors.ConfigError, match="k=1"):
     lang.ranked_records(0, 1, k=1)
@@ -54,7 +56,7 @@ def test_group_order_says_nothing():
 def test_rated_groups():
   for record in lang.rated_records(2, 200, k=3, levels=5):
     for response, row in zip(
-      record["responses"], record["ratings"], strict=True
+      record["responses"], record["attributes"], strict=True
     ):
       values = lang.aspects(record["prompt"], response)
       assert set(row) == set(lang.ASPECTS)
@@ -62,7 +64,7 @@ def test_rated_groups():
         assert level == int(1 + 4 * values[name] + 0.5)
     assert all(1 <= score <= 5 for score in record["scores"])
   sparse = lang.rated_records(2, 500, missing=0.3, noise=0.5)
-  present = np.mean([len(row) / 4 for r in sparse for row in r["ratings"]])
+  present = np.mean([len(row) / 4 for r in sparse for row in r["attributes"]])
   assert abs(present - 0.7) < 5 * math.sqrt(0.21 / 8000)
 
 
@@ -74,9 +76,9 @@ def test_step_records():
     response = "".join(record["completions"])
     steps = response.split(";")
     first = lang.first_wrong_step(record["prompt"], steps)
-    assert first == record["meta"]["first_wrong"]
+    assert first == record["metadata"]["first_wrong"]
     if first < 0:
-      assert response == record["meta"]["answer"]
+      assert response == record["metadata"]["answer"]
       assert all(record["labels"])
     else:
       wrong += 1
@@ -93,7 +95,7 @@ def test_step_records():
   flips = [
     label != right
     for r in noisy
-    for label, right in zip(r["labels"], r["meta"]["right"], strict=True)
+    for label, right in zip(r["labels"], r["metadata"]["right"], strict=True)
   ]
   assert abs(np.mean(flips) - 0.2) < 5 * math.sqrt(0.16 / len(flips))
 
@@ -138,7 +140,7 @@ def test_step_pairs():
   records = lang.step_pair_records(6, 1000, flip_rate=0.1)
   swaps = 0
   for record in records:
-    meta = record["meta"]
+    meta = record["metadata"]
     right, wrong = record["chosen"], record["rejected"]
     if meta["flipped"]:
       right, wrong = wrong, right
@@ -177,13 +179,13 @@ def test_users_differ_and_their_labels_follow_their_taste():
       for side in ("chosen", "rejected")
     ]
     assert 0 <= min(values) <= max(values) <= 1
-    assert (values[0] < values[1]) == record["meta"]["flipped"]
+    assert (values[0] < values[1]) == record["metadata"]["flipped"]
     golds = [
       lang.gold_reward(record["prompt"], record[side])
       for side in ("chosen", "rejected")
     ]
     disagree += golds[0] < golds[1]
-  flips = np.mean([r["meta"]["flipped"] for r in records])
+  flips = np.mean([r["metadata"]["flipped"] for r in records])
   assert abs(flips - 0.1) < 5 * math.sqrt(0.09 / n)
   assert disagree / n > 0.15  # tastes are not the common gold reward
   assert {r["user"] for r in records} == set(range(10))

@@ -22,9 +22,12 @@ def test_flip_rate_statistics(flip_rate):
   n = 8000
   records = lang.pair_records(5, n, flip_rate=flip_rate)
   assert {r["flip_rate"] for r in records} == {flip_rate}
-  flipped = np.array([r["meta"]["flipped"] for r in records])
+  flipped = np.array([r["metadata"]["flipped"] for r in records])
   contradicts = np.array(
-    [r["meta"]["gold_chosen"] < r["meta"]["gold_rejected"] for r in records]
+    [
+      r["metadata"]["gold_chosen"] < r["metadata"]["gold_rejected"]
+      for r in records
+    ]
   )
   np.testing.assert_array_equal(flipped, contradicts)
   sigma = math.sqrt(flip_rate * (1 - flip_rate) / n)
@@ -33,19 +36,19 @@ def test_flip_rate_statistics(flip_rate):
     assert record["chosen"] != record["rejected"]
     for side in ("chosen", "rejected"):
       gold = lang.gold_reward(record["prompt"], record[side])
-      assert record["meta"][f"gold_{side}"] == pytest.approx(gold, abs=1e-6)
+      assert record["metadata"][f"gold_{side}"] == pytest.approx(gold, abs=1e-6)
 
 
 def test_bradley_terry_noise_is_calibrated():
   n = 8000
   records = lang.pair_records(6, n, flip_rate=0.05, temperature=0.25)
   rate = np.array([r["flip_rate"] for r in records])
-  flipped = np.array([r["meta"]["flipped"] for r in records])
+  flipped = np.array([r["metadata"]["flipped"] for r in records])
   sigma = math.sqrt(np.sum(rate * (1 - rate)))
   assert abs(flipped.sum() - rate.sum()) < 5 * sigma
   gaps = np.array(
     [
-      abs(r["meta"]["gold_chosen"] - r["meta"]["gold_rejected"])
+      abs(r["metadata"]["gold_chosen"] - r["metadata"]["gold_rejected"])
       for r in records
     ]
   )
@@ -64,9 +67,9 @@ def test_majority_of_raters():
   five = lang.pair_records(7, n, flip_rate=0.3, raters=5)
   expected = sum(math.comb(5, k) * 0.3**k * 0.7 ** (5 - k) for k in (3, 4, 5))
   assert five[0]["flip_rate"] == pytest.approx(expected, abs=1e-6)
-  share = np.mean([r["meta"]["flipped"] for r in five])
+  share = np.mean([r["metadata"]["flipped"] for r in five])
   assert abs(share - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
-  assert share < np.mean([r["meta"]["flipped"] for r in one]) - 0.08
+  assert share < np.mean([r["metadata"]["flipped"] for r in one]) - 0.08
   assert {r["agreement"] for r in five} == {0.6, 0.8, 1.0}
   assert "agreement" not in one[0]
   assert people.majority_error(0.2, 4) == pytest.approx(
@@ -78,7 +81,7 @@ def test_majority_of_raters():
 def test_ties_are_redrawn_or_kept():
   redrawn = lang.pair_records(8, 500, tie_band=0.2, flip_rate=0.0)
   for record in redrawn:
-    meta = record["meta"]
+    meta = record["metadata"]
     assert abs(meta["gold_chosen"] - meta["gold_rejected"]) > 0.2 - 2e-6
     assert "tie" not in record
   kept = lang.pair_records(8, 500, tie_band=0.2, flip_rate=0.0, keep_ties=True)
@@ -86,7 +89,7 @@ def test_ties_are_redrawn_or_kept():
   assert 30 < len(ties) < 300
   for record in ties:
     assert record["agreement"] == record["flip_rate"] == 0.5
-    meta = record["meta"]
+    meta = record["metadata"]
     assert abs(meta["gold_chosen"] - meta["gold_rejected"]) <= 0.2 + 1e-6
 
 
@@ -99,14 +102,14 @@ def test_length_biased_annotator():
   averse = lang.pair_records(9, 3000, flip_rate=0.0, length_bias=-0.05)
   assert longer(biased) > longer(plain) + 0.2 > longer(averse) + 0.25
   # The bias makes wrong labels, and the recorded rate says which.
-  wrong = [r for r in biased if r["meta"]["flipped"]]
+  wrong = [r for r in biased if r["metadata"]["flipped"]]
   assert len(wrong) > 300
   assert {r["flip_rate"] for r in wrong} == {1.0}
 
 
 def test_min_gap():
   for record in lang.pair_records(1, 300, min_gap=0.3):
-    meta = record["meta"]
+    meta = record["metadata"]
     assert abs(meta["gold_chosen"] - meta["gold_rejected"]) >= 0.3 - 2e-6
   with pytest.raises(errors.ConfigError, match="min_gap"):
     lang.pair_records(1, 1, min_gap=1.5)
@@ -163,8 +166,10 @@ def test_write_demo(tmp_path):
 
 
 def test_20k_pairs_in_two_seconds():
-  start = time.process_time()
-  assert len(lang.pair_records(0, 20_000)) == 20_000
-  # About 0.6 s of CPU where this was written; the bound leaves room for
-  # slower machines.
-  assert time.process_time() - start < 2.0
+  times = []
+  for seed in range(2):
+    start = time.process_time()
+    assert len(lang.pair_records(seed, 20_000)) == 20_000
+    times.append(time.process_time() - start)
+  # 0.7 s of CPU where this was written, alone on a core.
+  assert min(times) < 2.0

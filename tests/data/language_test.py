@@ -49,7 +49,10 @@ def test_producer_is_deterministic_and_order_independent(name):
 
 @pytest.mark.parametrize("name", PRODUCERS)
 def test_records_are_json_and_within_size(name):
-  for record in PRODUCERS[name](3, 200):
+  records = PRODUCERS[name](3, 200)
+  assert len({record["id"] for record in records}) == 200
+  assert records[7]["id"].endswith("-3-train-7")
+  for record in records:
     assert json.loads(json.dumps(record)) == record
     assert 0 < len(record["prompt"]) <= 40
     texts = [record.get(k) for k in ("completion", "chosen", "rejected")]
@@ -356,9 +359,9 @@ def test_unknown_quality_and_bad_mixtures_are_refused():
 
 def test_sft_mixture_is_honoured():
   records = lang.sft_records(0, 4000)
-  share = np.mean([r["meta"]["quality"] == "exact" for r in records])
+  share = np.mean([r["metadata"]["quality"] == "exact" for r in records])
   assert abs(share - 0.5) < 5 * math.sqrt(0.25 / 4000)
-  golds = [r["meta"]["gold"] for r in records]
+  golds = [r["metadata"]["gold"] for r in records]
   assert 0.65 < np.mean(golds) < 0.85  # room for preferences to improve
   pure = lang.sft_records(0, 50, mixture={"exact": 1.0})
   assert all(r["completion"] == lang.parse(r["prompt"]).answer for r in pure)

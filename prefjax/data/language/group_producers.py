@@ -80,14 +80,14 @@ def ranked_records(
         "prompt": task.prompt,
         "responses": responses,
         "scores": [round(score, producers.DIGITS) for score in scores],
-        "meta": {
+        "metadata": {
           "kind": task.kind,
           "qualities": qualities,
           "golds": [round(gold, producers.DIGITS) for gold in golds],
         },
       }
     )
-  return out
+  return producers.numbered(out, "ranked", seed, split, start)
 
 
 def rated_records(
@@ -103,7 +103,7 @@ def rated_records(
   language: sampling.Language = sampling.QUICK,
   start: int = 0,
 ) -> list[producers.Record]:
-  """{prompt, responses, ratings, scores}: ratings 1..levels by aspect.
+  """{prompt, responses, attributes, scores}: ratings 1..levels by aspect.
 
   Args:
     seed, n, split, language, start: see `producers.prompt_records`.
@@ -114,7 +114,7 @@ def rated_records(
     mixture: weights of quality grades, default all alike.
 
   Returns:
-    n records; `ratings` holds one {aspect: rating} a response and `scores`
+    n records; `attributes` holds one {aspect: rating} a response and `scores`
     an overall rating a response, the gold reward seen with the same noise.
   """
   _check_k(k)
@@ -147,13 +147,13 @@ def rated_records(
       {
         "prompt": task.prompt,
         "responses": responses,
-        "ratings": ratings,
+        "attributes": ratings,
         "scores": [rate(draw, gold) for gold in golds],
-        "meta": {
+        "metadata": {
           "kind": task.kind,
           "qualities": qualities,
           "golds": [round(gold, producers.DIGITS) for gold in golds],
         },
       }
     )
-  return out
+  return producers.numbered(out, "rated", seed, split, start)

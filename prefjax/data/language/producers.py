@@ -3,9 +3,10 @@
 """Records of every layout, as plain dicts ready for JSON lines.
 
 Record i of a producer depends on (seed, split, i) and the keywords only, so
-`start` continues a data set and any slice of it can be made alone. What only
-the generator knows (grades, gold rewards, whether a label is wrong) is under
-'meta'; `flip_rate` is the probability that the label is wrong.
+`start` continues a data set and any slice of it can be made alone. Each has
+an `id`. What only the generator knows (grades, gold rewards, whether a label
+is wrong) is under 'metadata'; `flip_rate` is the probability that the label
+is wrong.
 """
 
 from collections.abc import Callable, Iterator
@@ -56,6 +57,16 @@ def stream(
     yield draw, sampling.sample(draw, language, split)
 
 
+def numbered(
+  records: list[Record], name: str, seed: int, split: str, start: int
+) -> list[Record]:
+  """The records with an id such as 'pairs-0-train-17' each."""
+  return [
+    {"id": f"{name}-{seed}-{split}-{start + offset}", **record}
+    for offset, record in enumerate(records)
+  ]
+
+
 def prompt_records(
   seed: int,
   n: int,
@@ -76,10 +87,11 @@ def prompt_records(
   Raises:
     ConfigError: an argument is out of range (all producers).
   """
-  return [
+  out = [
     {"prompt": task.prompt, "answer": task.answer}
     for _, task in stream("prompts", seed, n, split, start, language)
   ]
+  return numbered(out, "prompts", seed, split, start)
 
 
 def sft_records(
@@ -109,14 +121,14 @@ def sft_records(
       {
         "prompt": task.prompt,
         "completion": completion,
-        "meta": {
+        "metadata": {
           "kind": task.kind,
           "quality": quality,
           "gold": round(gold, DIGITS),
         },
       }
     )
-  return out
+  return numbered(out, "sft", seed, split, start)
 
 
 def _two(
@@ -201,7 +213,7 @@ def labelled_pair(
       record["agreement"] = agreement
     if label is None:
       record["tie"] = True
-    record["meta"] = {
+    record["metadata"] = {
       "kind": task.kind,
       "quality_chosen": qualities[order[0]],
       "quality_rejected": qualities[order[1]],
@@ -254,7 +266,7 @@ def pair_records(
   annotator = people.Annotator(flip_rate, temperature, length_bias, tie_band)
   if raters < 1:
     raise errors.ConfigError(f"raters={raters} must be 1 or more")
-  return [
+  out = [
     labelled_pair(
       draw,
       task,
@@ -267,6 +279,7 @@ def pair_records(
     )
     for draw, task in stream("pairs", seed, n, split, start, language)
   ]
+  return numbered(out, "pairs", seed, split, start)
 
 
 def unpaired_records(
@@ -304,7 +317,7 @@ def unpaired_records(
         "completion": completion,
         "label": (gold >= threshold) != flipped,
         "flip_rate": flip_rate,
-        "meta": {
+        "metadata": {
           "kind": task.kind,
           "quality": quality,
           "gold": round(gold, DIGITS),
@@ -312,4 +325,4 @@ def unpaired_records(
         },
       }
     )
-  return out
+  return numbered(out, "unpaired", seed, split, start)

@@ -53,7 +53,7 @@ def step_records(
   Returns:
     n records. `completions` are the steps with their separators (joined they
     are the response); `labels` are true before the first wrong step and false
-    from it on, apart from flips. meta.first_wrong is -1 when all are right.
+    from it on, apart from flips. metadata.first_wrong is -1 when all are right.
   """
   if not 0 <= wrong_rate <= 1:
     raise errors.ConfigError(f"wrong_rate={wrong_rate} is outside [0, 1]")
@@ -74,7 +74,7 @@ def step_records(
       "completions": _segments(steps),
       "labels": [ok != draw.chance(annotator.flip_rate) for ok in right],
       "flip_rate": flip_rate,
-      "meta": {
+      "metadata": {
         "kind": task.kind,
         "first_wrong": first_wrong,
         "right": right,
@@ -82,7 +82,7 @@ def step_records(
       },
     }
     out.append(record)
-  return out
+  return producers.numbered(out, "steps", seed, split, start)
 
 
 def step_pair_records(
@@ -125,7 +125,7 @@ def step_pair_records(
         "rejected": sides[1],
         "answer": task.answer,
         "flip_rate": flip_rate,
-        "meta": {"kind": task.kind, "step": at, "flipped": flipped},
+        "metadata": {"kind": task.kind, "step": at, "flipped": flipped},
       }
     )
-  return out
+  return producers.numbered(out, "step_pairs", seed, split, start)

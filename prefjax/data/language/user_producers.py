@@ -39,7 +39,7 @@ def user_records(
     mixture: weights of quality grades, default all alike.
 
   Returns:
-    n records. meta.gold_* are the user's own rewards.
+    n records. metadata.gold_* are the user's own rewards.
 
   Raises:
     ConfigError: an argument is out of range.
@@ -79,9 +79,9 @@ def user_records(
         dict(earlier(user, first + offset)) for offset in range(history)
       ]
     taste = tastes(user)
-    record["meta"]["archetype"] = taste.archetype
-    record["meta"]["taste"] = {
+    record["metadata"]["archetype"] = taste.archetype
+    record["metadata"]["taste"] = {
       name: round(weight, 6) for name, weight in taste.weights.items()
     }
     out.append(record)
-  return out
+  return producers.numbered(out, "users", seed, split, start)
