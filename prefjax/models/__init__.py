@@ -1,2 +1,23 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
+"""Decoder language models: static descriptions beside trees of arrays."""
+
+from prefjax.models.base import GroupHidden, Model, logits
+from prefjax.models.config import DecoderConfig, Rope, Slot
+from prefjax.models.hf import from_pretrained, load_config, save_pretrained
+from prefjax.models.lora import LoraSpec
+from prefjax.models.presets import preset
+
+__all__ = [
+  "DecoderConfig",
+  "GroupHidden",
+  "LoraSpec",
+  "Model",
+  "Rope",
+  "Slot",
+  "from_pretrained",
+  "load_config",
+  "logits",
+  "preset",
+  "save_pretrained",
+]

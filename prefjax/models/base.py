@@ -7,9 +7,20 @@ dict with string keys. It turns a Group into hidden states and hands over its
 LM head; log-probs are made from the two in `prefjax.kernels`.
 """
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+
+from prefjax.core import checks, errors, types
+from prefjax.kernels import head as head_lib
+from prefjax.models import config as config_lib
+from prefjax.models import decoder, dots, layouts
+from prefjax.models import lora as lora_lib
+
+LAYOUTS = ("shared", "concat")
 
 Params = dict[str, Any]  # nested, string keys, arrays only
 
@@ -29,3 +40,219 @@ class GroupHidden(NamedTuple):
   predict: jax.Array
   at: jax.Array
   prompt_end: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """A decoder and how it is run; static, hashable, without arrays.
+
+  Attributes:
+    config: what the decoder is made of.
+    lora: what an adapter tree means, where the model is given one.
+  """
+
+  config: config_lib.DecoderConfig
+  lora: lora_lib.LoraSpec | None = None
+
+  def init(self, key, dtype: Any = jnp.float32) -> Params:
+    """Random parameters."""
+    return decoder.init(self.config, key, dtype)
+
+  def shapes(self, dtype: Any = jnp.float32) -> Params:
+    """The parameter tree as ShapeDtypeStructs; computes nothing."""
+    return decoder.shapes(self.config, dtype)
+
+  def head(self, params: Params, dtype: Any = None) -> head_lib.Head:
+    """The LM head, with its soft cap; cast to `dtype` if given."""
+    return decoder.head(self.config, params, dtype)
+
+  def check_length(self, prompt_tokens: int, response_tokens: int) -> None:
+    """Checks that a prompt and its response fit the model's positions.
+
+    Raises:
+      ModelError: they do not.
+    """
+    total = prompt_tokens + response_tokens
+    if total > self.config.max_positions:
+      raise errors.ModelError(
+        f"{prompt_tokens} prompt + {response_tokens} response tokens are"
+        f" {total}, but the {self.config.family} model has"
+        f" {self.config.max_positions} positions: shorten them"
+      )
+
+  def hidden(
+    self,
+    params: Params,
+    group: types.Group,
+    *,
+    layout: str = "shared",
+    lora: Any = None,
+    dtype: Any = None,
+    key: jax.Array | None = None,
+    remat: str = "none",
+    prefix_embeddings: jax.Array | None = None,
+  ) -> GroupHidden:
+    """Hidden states of every response of a group.
+
+    Args:
+      params: from `init` or a checkpoint.
+      group: prompts and responses. `prompt_limit`, where present, is the
+        number of prompt tokens that the query at a response token sees.
+      layout: "shared" computes each prompt once; "concat" once a response.
+        They agree up to rounding.
+      lora: adapter tree, or None for the base model.
+      dtype: compute dtype; None for that of the parameters.
+      key: one key, or [B] keys, for adapter dropout; None drops nothing.
+      remat: "none", "dots" or "full", see `decoder.run`.
+      prefix_embeddings: [B, N, D], visible before each prompt (images);
+        positions count them, `prompt_limit` does not.
+
+    Returns:
+      GroupHidden in the compute dtype.
+
+    Raises:
+      ModelError: the slots exceed a table of learned positions, or an
+        adapter is given to a model without a LoraSpec.
+      ValueError: unknown layout or remat.
+    """
+    checks.one_of("hidden", LAYOUTS, layout=layout)
+    config = self.config
+    b, k, p, r = group.shape
+    if dtype is None:
+      dtype = params["embed"]["tokens"].dtype
+    prefix = 0 if prefix_embeddings is None else prefix_embeddings.shape[1]
+    if config.learned_positions:
+      self.check_length(prefix + p, r)
+    prompt_mask = jnp.asarray(group.prompt_mask, bool)
+    token_mask = jnp.asarray(group.token_mask, bool)
+    # Pads may hold anything, ids outside the vocabulary included.
+    prompt = jnp.where(prompt_mask, group.prompt, 0)
+    response = jnp.where(token_mask, group.response, 0)
+    prompt = decoder.embed(config, params, prompt, dtype)
+    limit = group.prompt_limit
+    if prefix_embeddings is not None:
+      prompt, prompt_mask = layouts.with_prefix(
+        prompt, prompt_mask, prefix_embeddings
+      )
+    grid = layouts.Grid(
+      prompt=prompt,
+      prompt_mask=prompt_mask,
+      response=decoder.embed(config, params, response, dtype),
+      token_mask=token_mask,
+      limit=None if limit is None else jnp.asarray(limit) + prefix,
+    )
+    make = layouts.shared if layout == "shared" else layouts.concat
+    repeats = 1 if layout == "shared" else k
+    x = self._run(params, make(config, grid), lora, key, remat, repeats)
+    p = p + prefix
+    if layout == "shared":
+      prompt_end = x[:, p - 1]  # [B, D]
+      at = x[:, p:].reshape(b, k, r, -1)
+      first = jnp.broadcast_to(prompt_end[:, None], (b, k, x.shape[-1]))
+    else:
+      at = x[:, p:].reshape(b, k, r, -1)
+      first = x[:, p - 1].reshape(b, k, -1)
+      prompt_end = first[:, 0]
+    predict = jnp.concatenate([first[:, :, None], at[:, :, :-1]], axis=2)
+    return GroupHidden(predict=predict, at=at, prompt_end=prompt_end)
+
+  def rows(
+    self,
+    params: Params,
+    tokens,
+    mask=None,
+    *,
+    segments=None,
+    parents: Sequence[int] = (-1,),
+    lora: Any = None,
+    dtype: Any = None,
+    key: jax.Array | None = None,
+    remat: str = "none",
+  ) -> jax.Array:
+    """Hidden states of plain rows, or of trees of segments.
+
+    Args:
+      params: the parameters.
+      tokens: int [N, T].
+      mask: bool [N, T], real tokens, padded on either side; None for all.
+      segments: int [N, T], the segment of each slot; None for one segment.
+      parents: for each segment the one it continues, -1 for a root; a
+        token sees its own segment and those that lead to it.
+      lora: adapter tree or None.
+      dtype: compute dtype; None for that of the parameters.
+      key: one key or [N] keys for adapter dropout.
+      remat: as in `hidden`.
+
+    Returns:
+      [N, T, D] after the final norm; at pads finite and meaningless.
+
+    Raises:
+      ModelError: the slots exceed a table of learned positions.
+    """
+    tokens = jnp.asarray(tokens)
+    if dtype is None:
+      dtype = params["embed"]["tokens"].dtype
+    valid = (
+      jnp.ones(tokens.shape, bool) if mask is None else jnp.asarray(mask, bool)
+    )
+    if self.config.learned_positions and segments is None:
+      self.check_length(tokens.shape[1], 0)
+    if segments is None:
+      segments = jnp.zeros(tokens.shape, jnp.int32)
+    x = decoder.embed(self.config, params, jnp.where(valid, tokens, 0), dtype)
+    segments = jnp.asarray(segments)
+    rows = layouts.tree(self.config, x, valid, segments, tuple(parents))
+    return self._run(params, rows, lora, key, remat, 1)
+
+  def _run(self, params, rows, lora, key, remat, repeats) -> jax.Array:
+    """Places rows and runs the layers; keys are spread over the rows."""
+    if lora is not None and self.lora is None:
+      raise errors.ModelError(
+        "an adapter was given to a model without a LoraSpec: build it with"
+        " Model(config, lora=LoraSpec(...))"
+      )
+    keys = None
+    if key is not None and lora is not None and self.lora.dropout:
+      n = rows.x.shape[0] // repeats
+      keys = key if key.ndim else jax.random.split(key, n)
+      each = jax.vmap(lambda k: jax.random.split(k, repeats))(keys)
+      keys = each.reshape(-1)
+    x = decoder.place(self.config, params, rows.x, rows.positions)
+    return decoder.run(
+      self.config,
+      params,
+      x,
+      rows.mixes,
+      spec=self.lora,
+      lora=lora,
+      keys=keys,
+      remat=remat,
+    )[0]
+
+
+def logits(
+  model: Model, params: Params, tokens, mask=None, **options: Any
+) -> jax.Array:
+  """Logits of whole rows; for inspection, tests and small vocabularies.
+
+  Training code takes `Model.hidden` and `prefjax.kernels` instead, which
+  never hold [B, T, V].
+
+  Args:
+    model: the model.
+    params: its parameters.
+    tokens: int [B, T].
+    mask: bool [B, T], real tokens, padded on either side; None for all.
+      A token's position is the number of real tokens before it.
+    **options: of `Model.rows`: lora, dtype, segments, parents, ...
+
+  Returns:
+    float32 [B, T, V], after the soft cap; meaningless at pads.
+  """
+  hidden = model.rows(params, tokens, mask, **options)
+  head = model.head(params, hidden.dtype)
+  (scores,) = dots.project(hidden, head.weight.T)
+  scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+  if head.softcap is not None:
+    scores = head.softcap * jnp.tanh(scores / head.softcap)
+  return scores

@@ -120,7 +120,8 @@ class DecoderConfig:
     embedding_scale: token embeddings are multiplied by this.
     tied: the LM head is the token embedding.
     learned_positions: position embeddings are a table (GPT-2).
-    init_std: standard deviation of randomly initialised matrices.
+    init_std: standard deviation of randomly initialised embeddings; other
+      matrices begin with 1 / sqrt(inputs).
     bos_id: id of the begin-of-sequence token or None.
     eos_id: id of the end-of-sequence token or None.
     pad_id: id of the padding token or None; masks never use it.
@@ -182,6 +183,7 @@ class DecoderConfig:
       )
     if not self.pattern:
       raise errors.ModelError("pattern is empty; give one Slot a layer kind")
+    object.__setattr__(self, "pattern", tuple(self.pattern[: self.num_layers]))
     for slot in self.pattern:
       if slot.window is not None and slot.window < 1:
         raise errors.ModelError(f"window={slot.window} is not positive")
