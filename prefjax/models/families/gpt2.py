@@ -60,8 +60,6 @@ def _to_hf(config: Config) -> dict[str, Any]:
     "n_ctx": config.max_positions,
     "layer_norm_epsilon": config.norm_eps,
     "activation_function": name,
-    if config.activation == "gelu_tanh"
-    else name,
     "tie_word_embeddings": config.tied,
     "initializer_range": config.init_std,
     "attn_pdrop": 0.0,
