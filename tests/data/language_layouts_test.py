@@ -73,8 +73,8 @@ def test_step_records():
   records = lang.step_records(6, 1500, wrong_rate=0.6)
   positions = []
   for record in records:
-    response = "".join(record["completions"])
-    steps = response.split(";")
+    steps = record["completions"]
+    response = "\n".join(steps)
     first = lang.first_wrong_step(record["prompt"], steps)
     assert first == record["metadata"]["first_wrong"]
     if first < 0:
@@ -102,38 +102,38 @@ def test_step_records():
 
 def test_check_steps_by_hand():
   def verdicts(prompt, text):
-    checks = lang.check_steps(prompt, text.split(";"))
+    checks = lang.check_steps(prompt, text.split("\n"))
     return [(c.consistent, c.right) for c in checks]
 
-  assert verdicts("solve: 3+4-2", "3+4=8;8-2=6;6") == [
+  assert verdicts("solve: 3+4-2?", "3+4=8\n8-2=6\n6") == [
     (False, False),
     (True, False),
     (True, False),
   ]
-  assert verdicts("solve: 3+4-2", "3+4=7;7+2=9;9") == [
+  assert verdicts("solve: 3+4-2?", "3+4=7\n7+2=9\n9") == [
     (True, True),
     (False, False),
     (True, False),
   ]
-  assert verdicts("chain rev,up: abc", "cba;ABC;x") == [
+  assert verdicts("chain rev,up: abc?", "cba\nABC\nx") == [
     (True, True),
     (False, False),
     (False, False),
   ]
-  assert verdicts("solve: 3+4-2", "x;y;5;5") == [
+  assert verdicts("solve: 3+4-2?", "x\ny\n5\n5") == [
     (False, False),
     (False, False),
     (False, True),  # the right number out of nowhere
     (False, False),
   ]
-  assert lang.first_wrong_step("solve: 3+4-2", ["3+4=7"]) == 1
+  assert lang.first_wrong_step("solve: 3+4-2?", ["3+4=7"]) == 1
   assert (
-    lang.first_wrong_step("solve: 3+4-2", ["3+4=7", "7-2=5", "5", "5"]) == 3
+    lang.first_wrong_step("solve: 3+4-2?", ["3+4=7", "7-2=5", "5", "5"]) == 3
   )
   with pytest.raises(errors.DataError, match="no written steps"):
-    lang.check_steps("copy: abc", ["abc"])
+    lang.check_steps("copy: abc?", ["abc"])
   with pytest.raises(errors.DataError, match="outside 0..2"):
-    lang.wrong_steps(lang.draws(0, 0), lang.parse("solve: 3+4-2"), 3)
+    lang.wrong_steps(lang.draws(0, 0), lang.parse("solve: 3+4-2?"), 3)
 
 
 def test_step_pairs():
@@ -148,7 +148,7 @@ def test_step_pairs():
     assert right != wrong
     prefix = record["initial_reason_steps"]
     assert record["answer"].startswith(prefix + right)
-    steps = (prefix + wrong).rstrip(";").split(";")
+    steps = (prefix + wrong).rstrip("\n").split("\n")
     assert lang.first_wrong_step(record["prompt"], steps) == meta["step"]
   assert abs(swaps / 1000 - 0.1) < 5 * math.sqrt(0.09 / 1000)
 
@@ -163,7 +163,7 @@ def test_users_differ_and_their_labels_follow_their_taste():
     next(t for t in tastes if t.archetype == name)
     for name in ("terse", "courteous", "chatty")
   )
-  prompt = "copy: abc"
+  prompt = "copy: abc?"
   short, long = "abc", "Sure, I think it is abc"
   assert terse.reward(prompt, short) > terse.reward(prompt, long)
   assert polite.reward(prompt, short) < polite.reward(prompt, long)

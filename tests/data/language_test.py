@@ -105,7 +105,7 @@ def test_draws_are_uniform():
 
 
 def test_numpy_generator_is_accepted():
-  task = lang.parse("copy: abc")
+  task = lang.parse("copy: abc?")
   one, two = (np.random.default_rng(3) for _ in range(2))
   assert [lang.corrupt(one, task, "slip") for _ in range(9)] == [
     lang.corrupt(two, task, "slip") for _ in range(9)
@@ -154,24 +154,24 @@ def test_unknown_split_is_refused():
 # --- tasks and gold rewards -------------------------------------------------
 
 ANSWERS = {
-  "copy: fox": "fox",
-  "copy: red fox": "red fox",
-  "reverse: abcd": "dcba",
-  "reverse: abcd | caps": "DCBA",
-  "upper: abc | !": "ABC!",
-  "repeat 3: ab": "ab ab ab",
-  "sort: dbca": "abcd",
-  "sort: 9 2 15": "2 9 15",
-  "add: 12+7 | polite": "Sure, 19",
-  "sub: 12-7": "5",
-  "max: 3 18 2": "18",
-  "min: 3 18 2 | !, polite": "Sure, 2!",
-  "count a: banana": "3",
-  "words 2: red fox dog | caps, !, polite, brief": "SURE, RED FOX!",
-  "solve: 3+4-2": "3+4=7;7-2=5;5",
-  "solve: 2*3+1 | brief": "2*3=6;6+1=7;7",
-  "chain rev,up: abcd": "dcba;DCBA",
-  "chain cut,dup,sort: dba": "db;dbb;bbd",
+  "copy: fox?": "fox",
+  "copy: red fox?": "red fox",
+  "reverse: abcd?": "dcba",
+  "reverse: abcd | caps?": "DCBA",
+  "upper: abc | !?": "ABC!",
+  "repeat 3: ab?": "ab ab ab",
+  "sort: dbca?": "abcd",
+  "sort: 9 2 15?": "2 9 15",
+  "add: 12+7 | polite?": "Sure, 19",
+  "sub: 12-7?": "5",
+  "max: 3 18 2?": "18",
+  "min: 3 18 2 | !, polite?": "Sure, 2!",
+  "count a: banana?": "3",
+  "take 2: red fox dog | caps, !, polite, brief?": "SURE, RED FOX!",
+  "solve: 3+4-2?": "3+4=7\n7-2=5\n5",
+  "solve: 2*3+1 | brief?": "2*3=6\n6+1=7\n7",
+  "chain rev,up: abcd?": "dcba\nDCBA",
+  "chain cut,dup,sort: dba?": "db\ndbb\nbbd",
 }
 
 
@@ -213,27 +213,27 @@ def test_only_the_exact_answer_is_perfect(language):
 @pytest.mark.parametrize(
   ("prompt", "response", "low", "high"),
   [
-    ("copy: abc", "", 0, 0),
-    ("copy: abc", "!", 0, 0),
-    ("copy: abc", "zzzz", 0, 0),
-    ("upper: abc", "abc", 0, 0.01),  # case is the point
-    ("copy: abc", "ABC", 0.8, 0.95),  # right content, wrong dress
-    ("copy: abc | caps", "abc", 0.8, 0.95),
-    ("copy: abc | polite", "sure, abc", 0.8, 0.95),
-    ("copy: abc | polite", "SURE, abc", 0.8, 0.95),
-    ("copy: abcd", "abcx", 0.6, 0.7),
-    ("max: 3 8 2", "The answer is 8.", 0.4, 0.5),
-    ("max: 3 8 2", "3 8 2", 0, 0.1),  # echoing the argument is no answer
-    ("max: 3 8 2", "9", 0.59, 0.61),
-    ("max: 3 8 2", "-8", 0, 0.1),
-    ("max: 3 8 2", "8.5", 0, 0.6),
-    ("words 1: red fox", "red fox", 0, 0.6),
-    ("add: 9+7", "iy16x", 0, 0),
-    ("solve: 3+4-2", "5", 0.1, 0.3),  # the result without its working
-    ("solve: 3+4-2", "3+4=7, 7-2=5, 5", 0.7, 0.9),
-    ("solve: 3+4-2", "3+4=7;7-2=5,5", 0.8, 0.9),
-    ("solve: 3+4-2", "3+4=8;8-2=6;6", 0, 0),
-    ("chain rev,up: abcd", "dcba;DCBX", 0.3, 0.5),
+    ("copy: abc?", "", 0, 0),
+    ("copy: abc?", "!", 0, 0),
+    ("copy: abc?", "zzzz", 0, 0),
+    ("upper: abc?", "abc", 0, 0.01),  # case is the point
+    ("copy: abc?", "ABC", 0.8, 0.95),  # right content, wrong dress
+    ("copy: abc | caps?", "abc", 0.8, 0.95),
+    ("copy: abc | polite?", "sure, abc", 0.8, 0.95),
+    ("copy: abc | polite?", "SURE, abc", 0.8, 0.95),
+    ("copy: abcd?", "abcx", 0.6, 0.7),
+    ("max: 3 8 2?", "The answer is 8.", 0.4, 0.5),
+    ("max: 3 8 2?", "3 8 2", 0, 0.1),  # echoing the argument is no answer
+    ("max: 3 8 2?", "9", 0.59, 0.61),
+    ("max: 3 8 2?", "-8", 0, 0.1),
+    ("max: 3 8 2?", "8.5", 0, 0.6),
+    ("take 1: red fox?", "red fox", 0, 0.6),
+    ("add: 9+7?", "iy16x", 0, 0),
+    ("solve: 3+4-2?", "5", 0.1, 0.3),  # the result without its working
+    ("solve: 3+4-2?", "3+4=7, 7-2=5, 5", 0.7, 0.9),
+    ("solve: 3+4-2?", "3+4=7\n7-2=5,5", 0.8, 0.9),
+    ("solve: 3+4-2?", "3+4=8\n8-2=6\n6", 0, 0),
+    ("chain rev,up: abcd?", "dcba\nDCBX", 0.3, 0.5),
   ],
 )
 def test_gold_of_known_mistakes(prompt, response, low, high):
@@ -254,19 +254,21 @@ def test_gold_reward_survives_any_text():
   "prompt",
   [
     "",
-    "copy abc",
-    "fly: abc",
-    "copy: abc | loud",
-    "copy: ABC",
-    "add: 3-4",
-    "repeat 99: ab",
-    "words 3: a b",
-    "count: abc",
-    "solve: 3+",
-    "chain spin: ab",
-    "chain rev: a b",
-    "max: " + "1 " * 400 + "2",
-    "copy: abc |",
+    "copy abc?",
+    "fly: abc?",
+    "copy: " + "abc",  # without its question mark
+    "copy: abc?" + "?",
+    "copy: abc | loud?",
+    "copy: ABC?",
+    "add: 3-4?",
+    "repeat 99: ab?",
+    "take 3: a b?",
+    "count: abc?",
+    "solve: 3+?",
+    "chain spin: ab?",
+    "chain rev: a b?",
+    "max: " + "1 " * 400 + "2?",
+    "copy: abc |?",
   ],
 )
 def test_prompts_outside_the_language_are_refused(prompt):
@@ -300,7 +302,7 @@ def test_edit_distance_by_hand_and_against_the_plain_recursion():
 
 
 def test_gold_rewards_batches():
-  prompts = ["copy: abc", "add: 1+2"]
+  prompts = ["copy: abc?", "add: 1+2?"]
   flat = lang.gold_rewards(prompts, ["abc", "4"])
   assert flat.shape == (2,) and flat.dtype == np.float32
   np.testing.assert_allclose(flat, [1.0, 0.6])
@@ -349,7 +351,7 @@ def test_verbose_is_longer_and_half_is_shorter():
 
 
 def test_unknown_quality_and_bad_mixtures_are_refused():
-  task = lang.parse("copy: abc")
+  task = lang.parse("copy: abc?")
   with pytest.raises(errors.ConfigError, match="did you mean 'garbage'"):
     lang.corrupt(lang.draws(0, 0), task, "garbige")
   for mixture in ({"fine": 1.0}, {"exact": -1.0}, {"exact": 0.0}, {}):

@@ -70,7 +70,7 @@ def _slip(draw: randomness.Draws, task: grammar.Task) -> str:
     at = len(task.steps) - 1
     if task.kind == "solve" and draw.chance(0.3):
       at -= 1
-    return steps_lib.SEPARATOR.join(steps_lib.wrong_steps(draw, task, at))
+    return grammar.STEP_SEPARATOR.join(steps_lib.wrong_steps(draw, task, at))
   if task.kind in grammar.NUMERIC_KINDS:
     return str(_near_number(draw, int(task.content), (1, 1, 2)))
   return _slip_text(draw, task.content)
@@ -79,7 +79,7 @@ def _slip(draw: randomness.Draws, task: grammar.Task) -> str:
 def _half(draw: randomness.Draws, task: grammar.Task) -> str:
   if task.kind in grammar.STEP_KINDS:
     kept = task.steps[: max(1, len(task.steps) // 2)]
-    return steps_lib.SEPARATOR.join(kept)
+    return grammar.STEP_SEPARATOR.join(kept)
   if task.kind in grammar.NUMERIC_KINDS:
     return str(_near_number(draw, int(task.content), (2, 3, 3)))
   half = task.content[: (len(task.content) + 1) // 2].rstrip()
@@ -93,7 +93,7 @@ def _mixup(draw: randomness.Draws, task: grammar.Task) -> str:
   argument, content = task.argument, task.content
   numbers = [word for word in argument.split() if word.isdecimal()]
   if task.kind in grammar.STEP_KINDS:
-    return steps_lib.SEPARATOR.join(steps_lib.wrong_steps(draw, task, 0))
+    return grammar.STEP_SEPARATOR.join(steps_lib.wrong_steps(draw, task, 0))
   if task.kind in ("add", "sub"):
     op = "+" if task.kind == "add" else "-"
     left, right = (int(part) for part in argument.split(op))
@@ -106,7 +106,7 @@ def _mixup(draw: randomness.Draws, task: grammar.Task) -> str:
     options = [str(len(argument)), argument[:4]]
   elif task.kind == "repeat":
     options = [f"{argument} {argument[::-1]}", argument[::-1]]
-  elif task.kind == "words":
+  elif task.kind == "take":
     options = [argument[::-1], argument.split()[-1]]
   else:
     options = [
@@ -152,7 +152,7 @@ def _misformat(draw: randomness.Draws, task: grammar.Task) -> str:
   if option == "stop":
     return grammar.style(content + ".", styles)
   if option == "spaces":
-    return grammar.style(content.replace(";", ", "), styles)
+    return grammar.style(content.replace(grammar.STEP_SEPARATOR, ", "), styles)
   if option == "drop":
     lost = draw.pick(dress)
     return grammar.style(content, tuple(n for n in styles if n != lost))

@@ -2,20 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instruction language: what a prompt says and what its exact answer is.
 
-A prompt is `<verb>[ <detail>]: <argument>[ | <style>[, <style>]]`, for example
+A prompt is `<verb>[ <detail>]: <argument>[ | <style>[, <style>]]?`, such as
 
-  copy: fox                     fox
-  reverse: abcd | caps          DCBA
-  repeat 3: ab                  ab ab ab
-  sort: 9 2 5                   2 5 9
-  add: 12+7 | polite            Sure, 19
-  count a: banana               3
-  words 2: red fox dog | !      red fox!
-  solve: 3+4-2                  3+4=7;7-2=5;5
-  chain rev,up: abcd            dcba;DCBA
+  copy: fox?                    fox
+  reverse: abcd | caps?         DCBA
+  repeat 3: ab?                 ab ab ab
+  sort: 9 2 5?                  2 5 9
+  add: 12+7 | polite?           Sure, 19
+  count a: banana?              3
+  take 2: red fox dog | !?      red fox!
+  solve: 3+4-2?                 3+4=7 / 7-2=5 / 5
+  chain rev,up: abcd?           dcba / DCBA
 
-`parse` recovers the whole task from the prompt's text alone, so rewards need
-no hidden state. `solve` and `chain` write their working, one step a segment.
+where / stands for a line break: `solve` and `chain` write their working, one
+step a line. The question mark tells where the prompt ends and the response
+begins, since the two are simply put one after the other. `parse` recovers the
+whole task from the prompt's text alone, so rewards need no hidden state.
 """
 
 import dataclasses
@@ -26,6 +28,7 @@ from prefjax.core import errors
 
 STYLES = ("caps", "!", "polite", "brief")
 POLITE = "Sure, "
+STEP_SEPARATOR = "\n"
 CHAIN_OPS = ("rev", "up", "sort", "cut", "dup")
 
 KINDS = (
@@ -40,7 +43,7 @@ KINDS = (
   "max",
   "min",
   "count",
-  "words",
+  "take",
   "solve",
   "chain",
 )
@@ -51,7 +54,7 @@ CASED_KINDS = frozenset({"upper", "chain"})
 
 _PROMPT = re.compile(
   r"(?P<verb>[a-z]+)(?: (?P<detail>[a-z0-9,]+))?: (?P<argument>[^|]+?)"
-  r"(?: \| (?P<styles>[^|]+))?",
+  r"(?: \| (?P<styles>[^|]+?))?\?",
   re.ASCII,
 )
 _WORDS = re.compile(r"[a-z]+(?: [a-z]+)*", re.ASCII)
@@ -74,9 +77,9 @@ class Task:
     kind: one of KINDS.
     content: the answer before styles.
     styles: requested styles in STYLES order.
-    argument: the text after the colon, without styles.
+    argument: the text after the colon, without styles and question mark.
     detail: the word between verb and colon ('' when there is none).
-    steps: the segments of a written working; one segment for other kinds.
+    steps: the lines of a written working; one line for other kinds.
   """
 
   prompt: str
@@ -189,8 +192,8 @@ def _single(verb: str, detail: str, argument: str) -> tuple[str, str] | None:
   words = argument.split(" ")
   if verb == "repeat":
     return "repeat", " ".join([argument] * number)
-  if verb == "words" and number <= len(words):
-    return "words", " ".join(words[:number])
+  if verb == "take" and number <= len(words):
+    return "take", " ".join(words[:number])
   return None
 
 
@@ -211,7 +214,7 @@ def parse(prompt: str) -> Task:
   if match is None:
     raise errors.DataError(
       f"prompt {prompt[:60]!r} is not '<verb>[ <detail>]: <argument>"
-      "[ | <style>, ...]'"
+      "[ | <style>, ...]?'"
     )
   verb, argument = match["verb"], match["argument"]
   detail, named = match["detail"] or "", match["styles"]
@@ -239,7 +242,7 @@ def parse(prompt: str) -> Task:
         f"prompt {prompt[:60]!r}: {verb!r} does not take this argument"
       )
     kind, steps = single[0], (single[1],)
-  content = ";".join(steps)
+  content = STEP_SEPARATOR.join(steps)
   return Task(
     prompt=prompt,
     answer=style(content, styles),
@@ -259,4 +262,4 @@ def render(
   verb = "sort" if kind.startswith("sort_") else kind
   head = f"{verb} {detail}" if detail else verb
   tail = f" | {', '.join(styles)}" if styles else ""
-  return f"{head}: {argument}{tail}"
+  return f"{head}: {argument}{tail}?"

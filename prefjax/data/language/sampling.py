@@ -37,7 +37,7 @@ class Language:
     numbers: smallest and largest how many numbers in a list.
     largest: largest number in a list or sum.
     operations: smallest and largest number of operations of solve, chain.
-    max_words: largest word count of copy and words.
+    max_words: largest word count of copy and take.
     style_rate: probability that a prompt asks for a style.
     second_style_rate: probability that it then asks for a second one.
     longest: filler keeps responses to this many bytes (at least 24).
@@ -108,7 +108,7 @@ QUICK = Language(
     ("copy", 2.0),
     ("upper", 2.0),
     ("repeat", 1.0),
-    ("words", 1.0),
+    ("take", 1.0),
     ("max", 1.0),
     ("min", 1.0),
     ("sort_numbers", 1.0),
@@ -230,7 +230,7 @@ def _body(draw, language: Language, kind: str) -> tuple[str, str]:
     for _ in range(draw.below(3)):
       text.insert(draw.below(len(text) + 1), letter)
     return letter, "".join(text)
-  if kind == "words":
+  if kind == "take":
     count = draw.between(2, max(2, language.max_words))
     return str(draw.between(1, count - 1)), _words(draw, language, count)
   if kind == "solve":

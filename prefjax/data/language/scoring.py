@@ -36,7 +36,7 @@ _MAX_COMPARED = 96
 _TOKEN = re.compile(r"[A-Za-z]+|[0-9]+")
 _INTEGER = re.compile(r"(?<![A-Za-z0-9])-?[0-9]{1,18}(?![A-Za-z0-9])")
 _DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
-_LOOSE_SEPARATORS = frozenset(" ,\t\n")
+_LOOSE_SEPARATORS = frozenset(" ,;\t\r")
 _DRESS = " \t\r\n\"'.`"
 _POLITE = grammar.POLITE.lower()
 
@@ -136,7 +136,7 @@ def _undress(response: str) -> tuple[str, bool, bool, int]:
   if exclaimed:
     text = text[:-1]
   core = text.strip(_DRESS)
-  if core != text or "\n" in core:
+  if core != text:
     violations += 1
   return core, polite, exclaimed, violations
 
@@ -159,6 +159,8 @@ def _judge(task: grammar.Task, response: str) -> tuple[float, float]:
       violations += core != wanted
   elif "caps" in styles:
     target = content.upper()
+  if task.kind not in grammar.STEP_KINDS:
+    violations += "\n" in core
   if _shape(core) != _shape(content):
     violations += 1
   if folded == target:
@@ -174,7 +176,7 @@ def _judge(task: grammar.Task, response: str) -> tuple[float, float]:
     correctness = _number_credit(core, content)
   else:
     correctness = closeness(folded, target) ** 1.5
-    if task.kind == "words":
+    if task.kind == "take":
       violations += core.count(" ") != content.count(" ")
   return correctness, max(0.0, 1.0 - 0.5 * violations)
 

@@ -27,9 +27,9 @@ def _with_steps(language: sampling.Language) -> sampling.Language:
   )
 
 
-def _segments(steps) -> list[str]:
-  """Steps with the separator attached, so that joining gives the response."""
-  return [step + steps_lib.SEPARATOR for step in steps[:-1]] + [steps[-1]]
+def _lines(steps) -> list[str]:
+  """Steps with their line breaks, so that joining gives the response."""
+  return [step + grammar.STEP_SEPARATOR for step in steps[:-1]] + [steps[-1]]
 
 
 def step_records(
@@ -51,8 +51,8 @@ def step_records(
     flip_rate: probability that a step's label is flipped.
 
   Returns:
-    n records. `completions` are the steps with their separators (joined they
-    are the response); `labels` are true before the first wrong step and false
+    n records. `completions` are the steps (joined by line breaks they are
+    the response); `labels` are true before the first wrong step and false
     from it on, apart from flips. metadata.first_wrong is -1 when all are right.
   """
   if not 0 <= wrong_rate <= 1:
@@ -71,7 +71,7 @@ def step_records(
     ]
     record = {
       "prompt": task.prompt,
-      "completions": _segments(steps),
+      "completions": list(steps),
       "labels": [ok != draw.chance(annotator.flip_rate) for ok in right],
       "flip_rate": flip_rate,
       "metadata": {
@@ -103,7 +103,7 @@ def step_pair_records(
 
   Returns:
     n records: the right steps before the contested one as a string, the right
-    step, the wrong step (each with its separator), and the exact response.
+    step, the wrong step (each with its line break), and the exact response.
   """
   annotator = people.Annotator(flip_rate)
   out = []
@@ -111,8 +111,8 @@ def step_pair_records(
     "step_pairs", seed, n, split, start, _with_steps(language)
   ):
     at = draw.below(len(task.steps))
-    right = _segments(task.steps)
-    wrong = _segments(steps_lib.wrong_steps(draw, task, at))
+    right = _lines(task.steps)
+    wrong = _lines(steps_lib.wrong_steps(draw, task, at))
     sides = [right[at], wrong[at]]
     flipped = draw.chance(annotator.flip_rate)
     if flipped:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Written workings of `solve` and `chain` tasks: split, check, break.
 
-A response such as `3+4=7;7-2=5;5` is a list of segments, one a step. A step
-is *consistent* when it follows from what the response claimed before it, and
+A response is a list of lines, one a step: `3+4=7`, `7-2=5`, `5`. A step is
+*consistent* when it follows from what the response claimed before it, and
 *right* when it equals the step of the exact solution. After a first wrong
 step the later ones are often consistent, and wrong.
 """
@@ -17,7 +17,6 @@ import numpy as np
 from prefjax.core import errors
 from prefjax.data.language import grammar, randomness
 
-SEPARATOR = ";"
 _LOOSE = re.compile(r"[;,\s]+")
 _STEP = re.compile(r"(-?[0-9]{1,40})([+*-])([0-9]{1,40})=(-?[0-9]{1,40})")
 _NUMBER = re.compile(r"-?[0-9]{1,40}")
@@ -37,9 +36,9 @@ class StepCheck:
 
 
 def split(response: str, *, strict: bool = True) -> list[str]:
-  """The segments of a response; loose also splits at commas and spaces."""
+  """The steps of a response; loose also splits at commas and spaces."""
   if strict:
-    return response.split(SEPARATOR) if response else []
+    return response.split(grammar.STEP_SEPARATOR) if response else []
   return [part for part in _LOOSE.split(response) if part]
 
 
@@ -205,7 +204,7 @@ def closeness(task: grammar.Task, response: str) -> float:
 
   Args:
     task: a `solve` or `chain` task.
-    response: any text; commas and spaces may stand for semicolons.
+    response: any text; commas and spaces may stand for line breaks.
 
   Returns:
     A value in [0, 1]; 1 exactly for the exact steps and no others.
