@@ -56,7 +56,7 @@ def test_group_order_says_nothing():
 def test_rated_groups():
   for record in lang.rated_records(2, 200, k=3, levels=5):
     for response, row in zip(
-      record["responses"], record["attributes"], strict=True
+      record["responses"], record["ratings"], strict=True
     ):
       values = lang.aspects(record["prompt"], response)
       assert set(row) == set(lang.ASPECTS)
@@ -64,7 +64,7 @@ def test_rated_groups():
         assert level == int(1 + 4 * values[name] + 0.5)
     assert all(1 <= score <= 5 for score in record["scores"])
   sparse = lang.rated_records(2, 500, missing=0.3, noise=0.5)
-  present = np.mean([len(row) / 4 for r in sparse for row in r["attributes"]])
+  present = np.mean([len(row) / 4 for r in sparse for row in r["ratings"]])
   assert abs(present - 0.7) < 5 * math.sqrt(0.21 / 8000)
 
 

@@ -103,7 +103,7 @@ def rated_records(
   language: sampling.Language = sampling.QUICK,
   start: int = 0,
 ) -> list[producers.Record]:
-  """{prompt, responses, attributes, scores}: ratings 1..levels by aspect.
+  """{prompt, responses, ratings, scores}: ratings 1..levels by aspect.
 
   Args:
     seed, n, split, language, start: see `producers.prompt_records`.
@@ -114,7 +114,7 @@ def rated_records(
     mixture: weights of quality grades, default all alike.
 
   Returns:
-    n records; `attributes` holds one {aspect: rating} a response and `scores`
+    n records; `ratings` holds one {aspect: rating} a response and `scores`
     an overall rating a response, the gold reward seen with the same noise.
   """
   _check_k(k)
@@ -147,7 +147,7 @@ def rated_records(
       {
         "prompt": task.prompt,
         "responses": responses,
-        "attributes": ratings,
+        "ratings": ratings,
         "scores": [rate(draw, gold) for gold in golds],
         "metadata": {
           "kind": task.kind,
