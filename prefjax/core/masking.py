@@ -31,7 +31,9 @@ def count(mask, axis=None, keepdims: bool = False):
 def masked_mean(values, mask, axis=None, keepdims: bool = False):
   """Mean of the kept entries; 0 for none."""
   total = masked_sum(values, mask, axis, keepdims)
-  return total / jnp.maximum(count(mask, axis, keepdims), 1)
+  dtype = jnp.float64 if total.dtype == jnp.float64 else jnp.float32
+  n = jnp.maximum(count(mask, axis, keepdims), 1)
+  return total.astype(dtype) / n.astype(dtype)
 
 
 def masked_max(values, mask, axis=None, keepdims: bool = False, empty=0.0):
@@ -51,8 +53,8 @@ def masked_std(values, mask, axis=None, keepdims: bool = False, ddof: int = 0):
   Exactly 0, with zero gradient, when the kept entries are all equal or fewer
   than ddof + 1: equal float32 values need not give a zero sum of squares.
   """
-  n = count(mask, axis, True)
   mean = masked_mean(values, mask, axis, True)
+  n = count(mask, axis, True).astype(mean.dtype)
   square = masked_sum((values - mean) ** 2, mask, axis, True)
   spread = masked_max(values, mask, axis, True) - masked_min(
     values, mask, axis, True

@@ -29,6 +29,7 @@ from prefjax.losses.divergence import (
 )
 from prefjax.losses.margin import (
   discopop,
+  dpo_gamma,
   exo_pair,
   length_penalized_dpo,
   odpo,
@@ -91,6 +92,7 @@ __all__ = [
   "cpo",
   "discopop",
   "dpo",
+  "dpo_gamma",
   "dpo_norm",
   "dpop",
   "ema_moments",

@@ -246,3 +246,54 @@ def length_penalized_dpo(
   return -jax.nn.log_sigmoid(
     beta * (c - r) + alpha * (chosen_count - rejected_count)
   )
+
+
+def dpo_gamma(
+  chosen_logps,
+  rejected_logps,
+  ref_chosen_logps,
+  ref_rejected_logps,
+  *,
+  beta=0.1,
+  gamma=1.0,
+) -> jax.Array:
+  """DPO with the reference counted gamma times.
+
+    loss = -log s(beta ((chosen - rejected)
+                        - gamma (ref_chosen - ref_rejected)))
+
+  Below 1 the policy's own ranking matters more, above 1 the reference's
+  ranking is harder to overturn.
+
+  Args:
+    chosen_logps: [B], policy log-prob of the chosen response, summed nats.
+    rejected_logps: [B], the same of the rejected response.
+    ref_chosen_logps: [B], reference log-prob of the chosen response.
+    ref_rejected_logps: [B], the same of the rejected response.
+    beta: > 0, inverse temperature of the implicit reward.
+    gamma: >= 0, weight of the reference margin.
+
+  Returns:
+    [B] float32, not reduced; lower is better.
+
+  Raises:
+    ValueError: shapes differ or a keyword is out of range.
+
+  Limits:
+    gamma=1 is `dpo`; gamma=0 ignores the reference.
+
+  Reference:
+    Chen et al., "Preference Learning Algorithms Do Not Learn Preference
+    Rankings", arXiv:2405.19534.
+  """
+  checks.in_range("dpo_gamma", 0, low_open=True, beta=beta)
+  checks.in_range("dpo_gamma", 0, gamma=gamma)
+  chosen, rejected, ref_chosen, ref_rejected = base.floats(
+    "dpo_gamma",
+    chosen_logps=chosen_logps,
+    rejected_logps=rejected_logps,
+    ref_chosen_logps=ref_chosen_logps,
+    ref_rejected_logps=ref_rejected_logps,
+  )
+  margin = (chosen - rejected) - gamma * (ref_chosen - ref_rejected)
+  return -jax.nn.log_sigmoid(beta * margin)

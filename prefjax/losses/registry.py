@@ -33,6 +33,7 @@ _LOSSES: dict[str, Callable] = {
   "cpo": reference_free.cpo,
   "discopop": margin.discopop,
   "dpo": pairwise.dpo,
+  "dpo_gamma": margin.dpo_gamma,
   "dpo_norm": pairwise.dpo_norm,
   "dpop": anchored.dpop,
   "exo_pair": margin.exo_pair,

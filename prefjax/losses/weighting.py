@@ -184,6 +184,14 @@ def mpo(
   checks.in_range(
     "mpo", 0, **{f"{name}_weight": weight for name, weight in weights.items()}
   )
+  checks.same_shape(
+    "mpo",
+    chosen_logps=chosen_logps,
+    rejected_logps=rejected_logps,
+    ref_chosen_logps=ref_chosen_logps,
+    ref_rejected_logps=ref_rejected_logps,
+    chosen_lengths=chosen_lengths,
+  )
   pair = (chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps)
   terms = {
     "preference": pairwise.dpo(*pair, beta=beta),
