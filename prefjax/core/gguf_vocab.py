@@ -125,8 +125,7 @@ def read(metadata: dict[str, Any], path: str) -> Vocabulary:
     if token and (kind in (_CONTROL, _USER) or (kind, model) == _SPM_UNKNOWN)
   ]
   template = metadata.get("tokenizer.chat_template")
-  eos = _id(metadata, "eos", len(tokens), path)
-  pad = _id(metadata, "padding", len(tokens), path)
+  bos, eos, pad = special_ids(metadata, path)
   said = metadata.get("tokenizer.ggml.add_bos_token")
   return Vocabulary(
     tokenizer_json={
@@ -136,15 +135,35 @@ def read(metadata: dict[str, Any], path: str) -> Vocabulary:
       "added_tokens": added,
       **content,
     },
-    bos_id=_id(metadata, "bos", len(tokens), path),
+    bos_id=bos,
     eos_id=eos,
-    pad_id=pad if pad is not None else eos if eos is not None else 0,
+    pad_id=pad,
     adds_bos=said if isinstance(said, bool) else adds_bos,
     chat_template=template if isinstance(template, str) else None,
   )
 
 
 _SPM_UNKNOWN = (_UNKNOWN, "llama")
+
+
+def special_ids(
+  metadata: dict[str, Any], path: str
+) -> tuple[int | None, int | None, int]:
+  """(BOS, EOS, padding); padding is EOS, else 0, where the file names none.
+
+  A file of weights alone has no vocabulary: (None, None, 0).
+
+  Raises:
+    ModelError: an id is not one of the vocabulary's.
+  """
+  if "tokenizer.ggml.tokens" not in metadata:
+    return None, None, 0
+  size = len(_strings(metadata, "tokenizer.ggml.tokens", path))
+  bos, eos, pad = (
+    _id(metadata, name, size, path) for name in ("bos", "eos", "padding")
+  )
+  fallback = eos if eos is not None else 0
+  return bos, eos, pad if pad is not None else fallback
 
 
 def _byte_level(
