@@ -79,10 +79,11 @@ def in_range(
       )
 
 
-def one_of(function: str, choices: tuple[str, ...], **values: Any) -> None:
+def one_of(function: str, choices: tuple[Any, ...], **values: Any) -> None:
   """Checks that a keyword is one of `choices`."""
   for name, value in values.items():
     if value not in choices:
       raise ValueError(
-        f"{function}: {name}={value!r} is not one of {', '.join(choices)}"
+        f"{function}: {name}={value!r} is not one of"
+        f" {', '.join(map(str, choices))}"
       )

@@ -182,3 +182,19 @@ def flip(name: str, keyword: str):
   raise AssertionError(
     f"{name}: no rule flips {keyword}={default!r}; add one to FLIPS"
   )
+
+
+def pair(seed: int = 0, size: int = 6, spread: float = 8.0):
+  """chosen, rejected, ref_chosen, ref_rejected log-probs, float32 [size]."""
+  rng = np.random.default_rng(seed)
+  return tuple(
+    -np.abs(spread * _normal(rng, (size,))) - np.float32(1) for _ in range(4)
+  )
+
+
+def pair_of(c, r):
+  """A pair with log-ratios c and r, over references of -20 nats."""
+  c = np.atleast_1d(np.asarray(c, np.float32))
+  r = np.atleast_1d(np.asarray(r, np.float32))
+  ref = np.full(np.broadcast_shapes(c.shape, r.shape), -20, np.float32)
+  return ref + c, ref + r, ref, ref
