@@ -11,6 +11,7 @@ import zlib
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def tag_id(tag: str) -> int:
@@ -37,3 +38,22 @@ def fold_tag(keys: jax.Array, tag: str) -> jax.Array:
   flat = keys.reshape(-1)
   folded = jax.vmap(lambda k: jax.random.fold_in(k, tag_id(tag)))(flat)
   return folded.reshape(keys.shape)
+
+
+def host_generator(key, tag: str = "") -> np.random.Generator:
+  """A NumPy generator for draws on the host, as a function of a key.
+
+  Args:
+    key: an integer seed, a JAX key of either style, or a NumPy generator
+      (used as it is, so it advances).
+    tag: names the purpose; other tags give other draws.
+  """
+  if isinstance(key, np.random.Generator):
+    return key
+  if isinstance(key, (int, np.integer)):
+    words = [int(key)]
+  elif jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    words = np.asarray(jax.random.key_data(key)).ravel().tolist()
+  else:
+    words = np.asarray(key).ravel().tolist()
+  return np.random.default_rng([*words, tag_id(tag)])

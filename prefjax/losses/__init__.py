@@ -22,11 +22,8 @@ from prefjax.losses.batch_coupled import (
   beta_dpo,
   beta_dpo_select,
 )
-from prefjax.losses.divergence import (
-  f_dpo,
-  sequential_kl,
-  tdpo,
-)
+from prefjax.losses.divergence import f_dpo, sequential_kl, tdpo
+from prefjax.losses.length import ld_dpo, ld_logps, ld_token_weights
 from prefjax.losses.margin import (
   discopop,
   dpo_gamma,
@@ -42,25 +39,17 @@ from prefjax.losses.pairwise import (
   implicit_rewards,
   ipo,
 )
-from prefjax.losses.reference_free import (
-  cpo,
-  nll,
-  orpo,
-  simpo,
-  slic,
+from prefjax.losses.reference_free import cpo, nll, orpo, simpo, slic
+from prefjax.losses.registry import get, names
+from prefjax.losses.robust import (
+  noise_corrected,
+  rdpo,
+  rdpo_gradient_weight,
+  robust_bt,
 )
-from prefjax.losses.registry import (
-  get,
-  names,
-)
-from prefjax.losses.running import (
-  ema_moments,
-  running_mean_update,
-)
-from prefjax.losses.token_level import (
-  sampo,
-  sampo_masks,
-)
+from prefjax.losses.running import ema_moments, running_mean_update
+from prefjax.losses.stepwise import step_dpo
+from prefjax.losses.token_level import sampo, sampo_masks
 from prefjax.losses.unpaired import (
   apo_zero_unpaired,
   bco_udm_weight,
@@ -104,14 +93,21 @@ __all__ = [
   "ipo",
   "kto",
   "kto_reference_point",
+  "ld_dpo",
+  "ld_logps",
+  "ld_token_weights",
   "length_penalized_dpo",
   "log_collision_probability",
   "mpo",
   "names",
   "nca_pair",
   "nll",
+  "noise_corrected",
   "odpo",
   "orpo",
+  "rdpo",
+  "rdpo_gradient_weight",
+  "robust_bt",
   "running_mean_update",
   "sampo",
   "sampo_masks",
@@ -119,6 +115,7 @@ __all__ = [
   "simpo",
   "slic",
   "sppo_hard",
+  "step_dpo",
   "tdpo",
   "weighted_sum",
   "wpo",

@@ -68,7 +68,9 @@ def token_counts(function: str, like, **lengths) -> tuple[jax.Array, ...]:
   )
 
 
-def masked_logits(function: str, mask, **logits) -> tuple[jax.Array, ...]:
+def masked_logits(
+  function: str, mask, mask_name: str = "mask", **logits
+) -> tuple[jax.Array, ...]:
   """Logits [..., V] in float32 with masked rows set to 0, then the mask.
 
   Masked positions may hold anything, NaN included; equal logits there give
@@ -77,7 +79,7 @@ def masked_logits(function: str, mask, **logits) -> tuple[jax.Array, ...]:
   shape = checks.same_shape(function, **logits)
   if jnp.shape(mask) != shape[:-1]:
     raise ValueError(
-      f"{function}: mask has shape {jnp.shape(mask)}, expected"
+      f"{function}: {mask_name} has shape {jnp.shape(mask)}, expected"
       f" {shape[:-1]} for logits of shape {shape}"
     )
   kept = jnp.asarray(mask).astype(bool)
@@ -85,9 +87,36 @@ def masked_logits(function: str, mask, **logits) -> tuple[jax.Array, ...]:
   return *(jnp.where(kept[..., None], x, 0.0) for x in arrays), kept
 
 
-def masked_tokens(function: str, mask, **tokens) -> tuple[jax.Array, ...]:
+def masked_tokens(
+  function: str, mask, mask_name: str = "mask", **tokens
+) -> tuple[jax.Array, ...]:
   """Token values [..., T] in float32 with masked ones set to 0, then mask."""
-  checks.same_shape(function, **tokens, mask=mask)
+  checks.same_shape(function, **tokens, **{mask_name: mask})
   kept = jnp.asarray(mask).astype(bool)
   arrays = numerics.to_float32(*tokens.values())
   return *(jnp.where(kept, x, 0.0) for x in arrays), kept
+
+
+def per_example(function: str, like, **values) -> tuple[jax.Array, ...]:
+  """Keywords that are one number or one number an example, as floats."""
+  shape = jnp.shape(like)
+  for name, value in values.items():
+    if jnp.shape(value) not in ((), shape):
+      raise ValueError(
+        f"{function}: {name} has shape {jnp.shape(value)}, expected () or"
+        f" {shape}"
+      )
+  return tuple(
+    jnp.asarray(value).astype(like.dtype) for value in values.values()
+  )
+
+
+def same_rows(function: str, **arrays) -> None:
+  """Checks that token arrays [B, T] and [B, U] share their leading axes."""
+  (first, like), *rest = arrays.items()
+  for name, value in rest:
+    if jnp.shape(value)[:-1] != jnp.shape(like)[:-1]:
+      raise ValueError(
+        f"{function}: {name} has shape {jnp.shape(value)}, expected"
+        f" {jnp.shape(like)[:-1]} rows like {first} {jnp.shape(like)}"
+      )

@@ -114,16 +114,18 @@ def sampo(
   chosen, ref_chosen, _ = base.masked_tokens(
     "sampo",
     chosen_select,
+    "chosen_select",
     chosen_token_logps=chosen_token_logps,
     ref_chosen_token_logps=ref_chosen_token_logps,
   )
   rejected, ref_rejected, _ = base.masked_tokens(
     "sampo",
     rejected_select,
+    "rejected_select",
     rejected_token_logps=rejected_token_logps,
     ref_rejected_token_logps=ref_rejected_token_logps,
   )
+  base.same_rows("sampo", chosen_select=chosen, rejected_select=rejected)
   c = jnp.sum(chosen - ref_chosen, axis=-1)
   r = jnp.sum(rejected - ref_rejected, axis=-1)
-  checks.same_shape("sampo", chosen_token_logps=c, rejected_token_logps=r)
   return -jax.nn.log_sigmoid(beta * (c - r))

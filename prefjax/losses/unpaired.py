@@ -49,7 +49,7 @@ def kto(
 
   Reference:
     Ethayarajh et al., "KTO: Model Alignment as Prospect Theoretic
-    Optimization", arXiv:2402.01306, Eqs. 7 and 8 (the constant 1 of the
+    Optimization", arXiv:2402.01306, section 4 (the constant 1 of the
     value function is dropped, 1 - s(x) = s(-x)).
   """
   checks.in_range("kto", 0, low_open=True, beta=beta)
