@@ -7,11 +7,12 @@ special_tokens_map.json and chat_template.jinja. All of them are data: JSON
 with a size cap, no code is fetched or imported.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tokenizers
@@ -69,16 +70,13 @@ class HFTokenizer:
     self._json = tokenizer_json
     self._source = source
     self._config = dict(config or {})
-    try:
+    refused = f"{source}: refused by the tokenizers library"
+    with _library(errors.ModelError, refused):
       self._tokenizer = tokenizers.Tokenizer.from_str(
         json.dumps(tokenizer_json, ensure_ascii=False)
       )
-    except Exception as e:  # the library raises Exception itself
-      raise errors.ModelError(
-        f"{source}: refused by the tokenizers library: {_line(e)}"
-      ) from e
-    self._tokenizer.no_truncation()
-    self._tokenizer.no_padding()
+      self._tokenizer.no_truncation()
+      self._tokenizer.no_padding()
     vocab = self._tokenizer.get_vocab(with_added_tokens=True)
     if not vocab:
       raise errors.ModelError(f"{source}: the vocabulary is empty")
@@ -97,7 +95,8 @@ class HFTokenizer:
       if token.special
     )
     if adds_bos is None:
-      adds_bos = self._tokenizer.encode("a").ids[:1] == [self.bos_id]
+      with _library(errors.ModelError, refused):
+        adds_bos = self._tokenizer.encode("a").ids[:1] == [self.bos_id]
     self.adds_bos = adds_bos and self.bos_id is not None
     # From here on `encode` gives the text's own tokens and offsets.
     self._tokenizer.post_processor = tokenizers.processors.Sequence([])
@@ -152,17 +151,14 @@ class HFTokenizer:
 
   def _encode(self, text: str) -> tokenizers.Encoding:
     text_checks.utf8(text)
-    try:
+    with _library(errors.DataError, f"{self._source}: cannot tokenize"):
       return self._tokenizer.encode(text, add_special_tokens=False)
-    except Exception as e:  # the library raises Exception itself
-      raise errors.DataError(
-        f"{self._source}: text cannot be tokenized: {_line(e)}"
-      ) from e
 
   def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
     """Text of token ids; ids outside the vocabulary are left out."""
     checked = [i for i in text_checks.ids(ids) if i <= _MAX_ID]
-    return self._tokenizer.decode(checked, skip_special_tokens=skip_special)
+    with _library(errors.DataError, f"{self._source}: cannot decode"):
+      return self._tokenizer.decode(checked, skip_special_tokens=skip_special)
 
   def save(self, directory: str | os.PathLike) -> None:
     """Writes tokenizer.json and tokenizer_config.json."""
@@ -181,6 +177,20 @@ class HFTokenizer:
     ):
       text = json.dumps(content, indent=2, ensure_ascii=False)
       (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _library(kind: type[errors.PrefjaxError], what: str) -> Iterator[None]:
+  """Turns whatever the tokenizers library raises into an error of ours."""
+  try:
+    yield
+  except Exception as e:  # the library raises Exception itself
+    raise kind(f"{what}: {_line(e)}") from e
+  except BaseException as e:
+    # A panic in its Rust code: a BaseException whose class has no module.
+    if type(e).__name__ != "PanicException":
+      raise
+    raise kind(f"{what}: it panicked: {_line(e)}") from e
 
 
 def from_file(path: pathlib.Path) -> HFTokenizer:
@@ -317,5 +327,5 @@ def _template(folder: pathlib.Path, config: dict[str, Any]) -> str | None:
   return value
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
   return " ".join(str(error).split()) or type(error).__name__

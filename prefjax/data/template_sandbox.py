@@ -236,16 +236,27 @@ def _emit(value: Any) -> str:
   return written
 
 
+def _never_folded(function: Callable[[Any], Any]) -> Callable[..., Any]:
+  """A filter that runs at every rendering, never once while compiling."""
+
+  @jinja2.pass_context
+  def run(context: runtime.Context, value: Any) -> Any:
+    del context
+    return function(value)
+
+  return run
+
+
 _HIDDEN = {
-  "_each": budget.each,
-  "_emit": _emit,
-  "_text": budget.text,
-  "_made": budget.made,
-  "_checked": budget.checked,
+  "_each": _never_folded(budget.each),
+  "_emit": _never_folded(_emit),
+  "_text": _never_folded(budget.text),
+  "_made": _never_folded(budget.made),
+  "_checked": _never_folded(budget.checked),
 }
 
 
-@filters.pass_environment
+@jinja2.pass_environment
 def _join(
   environment: _Environment,
   values: Iterable[Any],
