@@ -2,15 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Token log-probs in XLA, one vocabulary tile at a time.
 
-Forward: an online logsumexp over tiles of the head, sliced inside the scan;
-kept for the backward pass are three numbers a row. Backward: each tile's
-logits are computed again, and the gradients of hidden states, head and bias
-accumulate in float32. [N, V] never exists. The gradient is exact: nothing
-is filtered and nothing is dropped.
-
-With p the softmax, l its log, H the entropy and cotangents a, b, e of
-log-prob, logsumexp and entropy, the gradient of the finished logits is
-  a (onehot - p) + b p - e p (l + H).
+Forward: an online logsumexp over tiles of the head, sliced inside the scan.
+Backward: each tile's logits are computed again, and the gradients of hidden
+states, head and bias accumulate in float32. [N, V] never exists. The
+gradient is exact: nothing is filtered and nothing is dropped. The formulas
+are in `vjp`.
 """
 
 import dataclasses
@@ -18,23 +14,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 
 from prefjax.kernels import problem as problem_lib
-from prefjax.kernels import tiling
+from prefjax.kernels import tiling, vjp
 
 # Below any logit, yet finite: -inf - -inf would be NaN in the online update.
 LOWEST = -1e30
-
-
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class Needs:
-  """Which gradients the caller wants; the others are not computed."""
-
-  x: bool
-  weight: bool
-  bias: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +33,18 @@ class Plan:
   @property
   def vocab_axis(self) -> int:
     return 0 if self.problem.transposed else 1
+
+  def stats(self, x, weight, bias, targets):
+    return tiling.over_rows(
+      self.rows,
+      functools.partial(block_stats, self),
+      (x, targets),
+      weight,
+      bias,
+    )
+
+  def gradients(self, needs, x, weight, bias, targets, stats, cotangents):
+    return _gradients(self, needs, x, weight, bias, targets, stats, cotangents)
 
 
 def tile_logits(plan: Plan, x, weight, bias, index):
@@ -106,34 +103,6 @@ def block_stats(plan: Plan, rows, weight, bias):
   return top, log_sum, target_logit, entropy
 
 
-def _stats(plan: Plan, x, weight, bias, targets):
-  return tiling.over_rows(
-    plan.rows, functools.partial(block_stats, plan), (x, targets), weight, bias
-  )
-
-
-def _outputs(stats):
-  top, log_sum, target_logit, entropy = stats
-  return (target_logit - top) - log_sum, top + log_sum, entropy
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _token_stats(plan: Plan, x, weight, bias, targets):
-  return _outputs(_stats(plan, x, weight, bias, targets))
-
-
-def _forward(plan: Plan, x, weight, bias, targets):
-  needs = Needs(
-    x.perturbed, weight.perturbed, bias is not None and bias.perturbed
-  )
-  x, weight, targets = x.value, weight.value, targets.value
-  bias = None if bias is None else bias.value
-  stats = _stats(plan, x, weight, bias, targets)
-  top, log_sum, _, entropy = stats
-  residuals = (needs, x, weight, bias, targets, (top, log_sum, entropy))
-  return _outputs(stats), residuals
-
-
 def add_gradients(plan, needs, z, dz, x, w, index, dx, dw, db):
   """Adds one tile's share to the three gradients that are wanted.
 
@@ -181,9 +150,8 @@ def _block_gradients(plan, needs, rows, weight, bias, dw, db):
       safe = jnp.where(p > 0, logp, 0.0)
       factor = factor - e[:, None] * (safe + entropy[:, None])
     dz = p * factor
-    if a is not None:
-      column = plan.vocab.start(index) + jnp.arange(plan.vocab.size)
-      dz = dz + jnp.where(column[None] == targets[:, None], a[:, None], 0.0)
+    column = plan.vocab.start(index) + jnp.arange(plan.vocab.size)
+    dz = dz + jnp.where(column[None] == targets[:, None], a[:, None], 0.0)
     if fresh is not None:
       dz = jnp.where(fresh[None, :], dz, 0.0)
     return add_gradients(plan, needs, z, dz, x, w, index, dx, dw, db)
@@ -218,22 +186,17 @@ def over_row_gradients(plan: Plan, function, rows, dx, dws):
   return tiling.fold(tiles, body, (dx, dws))
 
 
-def _backward(plan: Plan, residuals, cotangents):
-  needs, x, weight, bias, targets, stats = residuals
+def _gradients(plan, needs, x, weight, bias, targets, stats, cotangents):
   dtype = stats[0].dtype
-  a, b, e = (None if isinstance(c, SymbolicZero) else c for c in cotangents)
-  if not plan.problem.entropy:
-    e = None
-  zero = jnp.zeros(targets.shape, dtype)
-  # logsumexp's own cotangent, less what each log-prob takes from it.
-  b = (zero if b is None else b) - (zero if a is None else a)
 
   def block(rows, fresh, shared):
-    x, targets, stats, cotangents = rows
+    *kept, given = rows
     if fresh is not None:
-      cotangents = jax.tree.map(lambda c: jnp.where(fresh, c, 0), cotangents)
-    rows = (x, targets, stats, cotangents)
-    dx, dw, db = _block_gradients(plan, needs, rows, weight, bias, *shared)
+      # Rows that an earlier block has done already add nothing.
+      given = jax.tree.map(lambda c: jnp.where(fresh, c, 0), given)
+    dx, dw, db = _block_gradients(
+      plan, needs, (*kept, given), weight, bias, *shared
+    )
     return dx, (dw, db)
 
   dw = jnp.zeros(weight.shape, dtype) if needs.weight else None
@@ -241,19 +204,11 @@ def _backward(plan: Plan, residuals, cotangents):
   dx, (dw, db) = over_row_gradients(
     plan,
     block,
-    (x, targets, stats, (a, b, e)),
+    (x, targets, stats, cotangents),
     jnp.zeros(x.shape, dtype),
     (dw, db),
   )
-  return (
-    dx.astype(x.dtype) if needs.x else None,
-    None if dw is None else dw.astype(weight.dtype),
-    None if db is None else db.astype(bias.dtype),
-    None,
-  )
-
-
-_token_stats.defvjp(_forward, _backward, symbolic_zeros=True)
+  return dx if needs.x else None, dw, db
 
 
 def make_plan(
@@ -284,7 +239,4 @@ def token_stats(
   """Same contract as `reference.token_stats`, without the [N, V] array."""
   vocab = weight.shape[0 if problem.transposed else 1]
   plan = make_plan(problem, x.shape[0], vocab, block_rows, block_vocab)
-  logps, logsumexp, entropy = _token_stats(plan, x, weight, bias, targets)
-  in_range = (targets >= 0) & (targets < vocab)
-  logps = jnp.where(in_range, logps, jnp.nan)
-  return logps, logsumexp, entropy if problem.entropy else None
+  return vjp.checked(plan, x, weight, bias, targets)

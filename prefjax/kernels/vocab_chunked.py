@@ -21,9 +21,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 
-from prefjax.kernels import chunked, tiling
+from prefjax.kernels import chunked, tiling, vjp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _block_totals(plan: VocabPlan, needs, rows, weights, biases):
 
   Args:
     plan: static options.
-    needs: per stream `chunked.Needs`, or None outside differentiation.
+    needs: per stream `vjp.Needs`, or None outside differentiation.
     rows: (xs, targets) of the block.
     weights, biases: per stream.
 
@@ -169,15 +168,8 @@ def _vocab_sum(plan: VocabPlan, xs, weights, biases, targets):
 
 
 def _forward(plan: VocabPlan, xs, weights, biases, targets):
-  needs = tuple(
-    chunked.Needs(x.perturbed, w.perturbed, False if b is None else b.perturbed)
-    for x, w, b in zip(xs, weights, biases, strict=True)
-  )
-  xs, weights, biases, targets = jax.tree.map(
-    lambda p: p.value,
-    (xs, weights, biases, targets),
-    is_leaf=lambda p: hasattr(p, "perturbed"),
-  )
+  needs = tuple(map(vjp.needs_of, xs, weights, biases))
+  xs, weights, biases, targets = vjp.values((xs, weights, biases, targets))
   totals, norms, logps, slopes = _run(plan, needs, xs, weights, biases, targets)
   residuals = (needs, xs, weights, biases, targets, totals, norms, slopes)
   return _outputs(totals, logps), residuals
@@ -251,11 +243,7 @@ def _zeros_where(needed: bool, like, dtype):
 def _backward(plan: VocabPlan, residuals, cotangents):
   needs, xs, weights, biases, targets, totals, norms, slopes = residuals
   dtype = norms[0][0].dtype
-  cotangents = jax.tree.map(
-    lambda c: None if isinstance(c, SymbolicZero) else c,
-    cotangents,
-    is_leaf=lambda c: isinstance(c, SymbolicZero),
-  )
+  cotangents = vjp.given(cotangents)
 
   def block(rows, fresh, shared):
     *kept, given = rows

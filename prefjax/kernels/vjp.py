@@ -1,0 +1,178 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The custom gradient that every implementation without logits shares.
+
+An implementation is a plan: a frozen, hashable object that computes, for
+rows x [N, D] and int32 targets [N],
+  stats(x, weight, bias, targets)
+    -> top, log_sum, target_logit, entropy, each [N]
+  gradients(needs, x, weight, bias, targets, stats, cotangents)
+    -> dx, dw, db; None for those not needed
+where logsumexp = top + log_sum: the two are kept apart, because a large
+logit would swallow the second. Three numbers a row are all that is kept
+between the two passes.
+
+With p the softmax, l its log, H the entropy and cotangents a, b, e of
+log-prob, logsumexp and entropy, the gradient of the finished logits is
+  a (onehot - p) + b p - e p (l + H).
+Plans get (a, b - a, e), so that p has one factor; e is None where nobody
+asks for it. Gradients that nobody asks for are not computed.
+"""
+
+import dataclasses
+import functools
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+
+from prefjax.kernels import problem as problem_lib
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Needs:
+  """Which gradients the caller wants."""
+
+  x: bool
+  weight: bool
+  bias: bool
+
+
+class Plan(Protocol):
+  """How to compute; see the module's docstring."""
+
+  problem: problem_lib.Problem
+
+  def stats(self, x, weight, bias, targets) -> tuple[jax.Array, ...]: ...
+
+  def gradients(
+    self, needs: Needs, x, weight, bias, targets, stats, cotangents
+  ) -> tuple[Any, Any, Any]: ...
+
+
+def values(primals: Any) -> Any:
+  """The arrays in a tree of what a forward rule with symbolic zeros gets."""
+  return jax.tree.map(
+    lambda p: p.value, primals, is_leaf=lambda p: hasattr(p, "perturbed")
+  )
+
+
+def given(cotangents: Any) -> Any:
+  """The same tree with None where a cotangent is known to be zero."""
+  return jax.tree.map(
+    lambda c: None if isinstance(c, SymbolicZero) else c,
+    cotangents,
+    is_leaf=lambda c: isinstance(c, SymbolicZero),
+  )
+
+
+def needs_of(x, weight, bias) -> Needs:
+  """Which of three primals are differentiated."""
+  return Needs(
+    x.perturbed, weight.perturbed, False if bias is None else bias.perturbed
+  )
+
+
+def logps_of(stats) -> jax.Array:
+  """Log-probs of the targets."""
+  top, log_sum, target_logit, _ = stats
+  return (target_logit - top) - log_sum
+
+
+def _outputs(stats):
+  return logps_of(stats), stats[0] + stats[1], stats[3]
+
+
+def _cast(grads, primals):
+  return tuple(
+    None if g is None else g.astype(p.dtype)
+    for g, p in zip(grads, primals, strict=True)
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def token_stats(plan: Plan, x, weight, bias, targets):
+  """logps, logsumexp and entropy [N]; the entropy means nothing if the
+  plan's problem does not ask for it. Targets must be in the vocabulary."""
+  return _outputs(plan.stats(x, weight, bias, targets))
+
+
+def _token_forward(plan: Plan, x, weight, bias, targets):
+  needs = needs_of(x, weight, bias)
+  x, weight, bias, targets = values((x, weight, bias, targets))
+  stats = plan.stats(x, weight, bias, targets)
+  kept = (stats[0], stats[1], stats[3])
+  return _outputs(stats), (needs, x, weight, bias, targets, kept)
+
+
+def _token_backward(plan: Plan, residuals, cotangents):
+  needs, x, weight, bias, targets, stats = residuals
+  a, b, e = given(cotangents)
+  zero = jnp.zeros_like(stats[0])
+  a, b = (zero if a is None else a), (zero if b is None else b)
+  e = e if plan.problem.entropy else None
+  grads = plan.gradients(needs, x, weight, bias, targets, stats, (a, b - a, e))
+  return *_cast(grads, (x, weight, bias)), None
+
+
+token_stats.defvjp(_token_forward, _token_backward, symbolic_zeros=True)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def sequence_sums(plan, x, weight, bias, targets, weights):
+  """Weighted sums [S] of log-probs, reduced inside the kernel.
+
+  Args:
+    plan: with a method sums(x, weight, bias, targets, weights, keep) that
+      returns the sums and, if `keep`, the stats.
+    x: [S * R, D].
+    weight, bias: the head.
+    targets: int32 [S * R].
+    weights: [S, R].
+  """
+  return plan.sums(x, weight, bias, targets, weights, False)[0]
+
+
+def _sequence_forward(plan, x, weight, bias, targets, weights):
+  needs = needs_of(x, weight, bias)
+  x, weight, bias, targets, weights = values(
+    (x, weight, bias, targets, weights)
+  )
+  sums, stats = plan.sums(x, weight, bias, targets, weights, True)
+  return sums, (needs, x, weight, bias, targets, weights, stats)
+
+
+def _sequence_backward(plan, residuals, cotangent):
+  needs, x, weight, bias, targets, weights, stats = residuals
+  cotangent = given(cotangent)
+  if cotangent is None:
+    cotangent = jnp.zeros(weights.shape[:1], stats[0].dtype)
+  a = (cotangent[:, None] * weights).reshape(-1)  # [S * R]
+  grads = plan.gradients(
+    needs,
+    x,
+    weight,
+    bias,
+    targets,
+    (stats[0], stats[1], stats[3]),
+    (a, -a, None),
+  )
+  logps = logps_of(stats).reshape(weights.shape)
+  d_weights = (cotangent[:, None] * logps).astype(weights.dtype)
+  return *_cast(grads, (x, weight, bias)), None, d_weights
+
+
+sequence_sums.defvjp(_sequence_forward, _sequence_backward, symbolic_zeros=True)
+
+
+def checked(plan: Plan, x, weight, bias, targets):
+  """`token_stats` for any targets: an id outside the vocabulary gives NaN."""
+  vocab = weight.shape[0 if plan.problem.transposed else 1]
+  in_range = (targets >= 0) & (targets < vocab)
+  logps, logsumexp, entropy = token_stats(
+    plan, x, weight, bias, jnp.clip(targets, 0, vocab - 1)
+  )
+  logps = jnp.where(in_range, logps, jnp.nan)
+  return logps, logsumexp, entropy if plan.problem.entropy else None
