@@ -103,8 +103,9 @@ def encode_example(
     prompt: text, or a conversation (possibly empty).
     responses: K texts, or conversations that continue the prompt and may
       contain user or tool turns, which get weight 0.
-    template: a name in TEMPLATES, Jinja source, or None: the tokenizer's own
-      for conversations and none at all where prompt and responses are text.
+    template: a name in TEMPLATES, Jinja source, 'own' for the tokenizer's,
+      or None: the tokenizer's for conversations and none at all where prompt
+      and responses are text.
       With a template, a prompt that is text is a user's message.
     add_eos: end every response with an end token. EOS is appended only where
       the text does not end with a control token already.

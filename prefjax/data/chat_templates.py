@@ -93,19 +93,21 @@ TEMPLATES: Mapping[str, str] = MappingProxyType(
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{0,64}")
+OWN = "own"
 
 
 def source(template: str | None, own: str | None) -> str:
   """The Jinja source of a template.
 
   Args:
-    template: a name in TEMPLATES, Jinja source, or None for the tokenizer's.
+    template: a name in TEMPLATES, Jinja source, or OWN or None for the
+      tokenizer's.
     own: the tokenizer's template or None.
 
   Raises:
     ConfigError: an unknown name, or None where the tokenizer has none.
   """
-  if template is None:
+  if template in (None, OWN):
     if own is None:
       raise errors.ConfigError(
         "template: the tokenizer brings no chat template; set it to one of"

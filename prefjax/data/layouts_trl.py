@@ -165,21 +165,19 @@ def _step_pair(row: Row) -> Converted:
     raise fields.Problem(
       "initial_reason_steps", f"is {fields.shown(before)}, expected text"
     )
-  prompt = row["prompt"]
-  extra = {"initial_reason_steps": before}
+  prompt, sides = row["prompt"], [row["chosen"], row["rejected"]]
+  extra: dict[str, Any] = {"initial_reason_steps": before}
+  # The steps so far are context, shared by both sides: part of a plain
+  # prompt, or the beginning of an answer in a conversation, with weight 0.
   if isinstance(prompt, str):
-    # The steps so far are context, shared by both sides.
     prompt += before
-  elif before and isinstance(prompt, (list, tuple)):
-    prompt = [*prompt, {"role": "assistant", "content": before}]
+  elif before and all(isinstance(side, str) and side for side in sides):
+    sides = [before + side for side in sides]
+    extra["context_prefixes"] = [before, before]
   return conversion.finish(
     row,
     ("prompt", "initial_reason_steps", "chosen", "rejected"),
-    {
-      "kind": "pair",
-      "prompt": prompt,
-      "responses": [row["chosen"], row["rejected"]],
-    },
+    {"kind": "pair", "prompt": prompt, "responses": sides},
     _SIDES,
     extra,
   )

@@ -1,0 +1,262 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Examples into padded NumPy batches, and the buckets they are padded to."""
+
+import dataclasses
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from prefjax.core import errors, types
+from prefjax.data import examples, indexes
+
+_MULTIPLE = 8  # slots are a multiple of this
+_QUANTILES = (0.5, 0.9, 1.0)  # shares of the examples that buckets hold
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+  """The static shape of one group: responses, prompt and response slots.
+
+  Attributes:
+    k: responses.
+    p: prompt slots.
+    r: response slots.
+    m: pairs, or None where all examples have the default pair.
+  """
+
+  k: int
+  p: int
+  r: int
+  m: int | None
+
+
+Level = Mapping[str, Shape]
+
+
+def _up(value: float) -> int:
+  """The next multiple of 8; tiny sizes stay, and there is always a slot."""
+  value = max(int(np.ceil(value)), 1)
+  return value if value <= 4 else -(-value // _MULTIPLE) * _MULTIPLE
+
+
+def _pairs(index: indexes.Index, group: str) -> int | None:
+  """Largest number of pairs, None where all have the default pair."""
+  number = index.largest(group)[3]
+  return None if number < 0 else max(number, 1)
+
+
+def _level(
+  index: indexes.Index, sizes: Mapping[str, tuple[int, int]], k: int | None
+) -> dict[str, Shape]:
+  out = {}
+  for name in index.groups:
+    most = max(index.largest(name)[2], 1)
+    if k is not None and name == index.groups[0]:
+      if k < most:
+        raise errors.ConfigError(
+          f"data.num_responses: {k} is less than the {most} responses of some"
+          " examples"
+        )
+      most = k
+    out[name] = Shape(most, *sizes[name], _pairs(index, name))
+  return out
+
+
+def levels(
+  index: indexes.Index,
+  buckets: Sequence[tuple[int, int]] | None = None,
+  *,
+  num_responses: int | None = None,
+) -> list[dict[str, Shape]]:
+  """The shapes that batches may have, from small to large.
+
+  Args:
+    index: sizes of the examples.
+    buckets: (prompt, response) slots of the first group, from small to large;
+      other groups are scaled alike. None: slots for half of the examples,
+      for nine in ten and for all.
+    num_responses: K of the first group, if more than the data's largest.
+
+  Returns:
+    One mapping from group to shape a level; every example fits the last.
+
+  Raises:
+    ConfigError: the buckets are not increasing, or an example fits none.
+  """
+  if buckets is None:
+    sizes = [_quantile(index, q) for q in _QUANTILES]
+  else:
+    sizes = _scaled(index, _checked(index, buckets))
+  out: list[dict[str, Shape]] = []
+  for size in sizes:
+    shape = _level(index, size, num_responses)
+    if shape not in out:
+      out.append(shape)
+  return out
+
+
+def _quantile(index: indexes.Index, q: float) -> dict[str, tuple[int, int]]:
+  """Slots that hold the prompts, and the responses, of a share q."""
+  out = {}
+  for g, name in enumerate(index.groups):
+    p, r = np.quantile(index.sizes[:, g, :2], q, axis=0, method="higher")
+    out[name] = (_up(p), _up(r))
+  return out
+
+
+def _checked(index: indexes.Index, buckets) -> list[tuple[int, int]]:
+  """The buckets of the first group, increasing and large enough."""
+  buckets = [(int(p), int(r)) for p, r in buckets]
+  for low, high in itertools.pairwise(buckets):
+    if low[0] > high[0] or low[1] > high[1] or low == high:
+      raise errors.ConfigError(
+        f"data.buckets: {high} does not contain the smaller {low}"
+      )
+  if not buckets or min(min(bucket) for bucket in buckets) < 1:
+    raise errors.ConfigError(
+      "data.buckets: expected (prompt, response) sizes of 1 or more"
+    )
+  prompt, response = index.largest(index.groups[0])[:2]
+  if prompt > buckets[-1][0] or response > buckets[-1][1]:
+    raise errors.ConfigError(
+      f"data.buckets: the longest example has {prompt} prompt and {response}"
+      f" response tokens, the largest bucket is {buckets[-1]}; add a larger"
+      " one or lower data.max_prompt and data.max_response"
+    )
+  return buckets
+
+
+def _scaled(
+  index: indexes.Index, buckets: Sequence[tuple[int, int]]
+) -> list[dict[str, tuple[int, int]]]:
+  """The buckets of all groups: the others in proportion to the first."""
+  out = []
+  for bucket in buckets:
+    sizes = {}
+    for name in index.groups:
+      longest = index.largest(name)[:2]
+      sizes[name] = tuple(
+        _up(most * part / whole)
+        for most, part, whole in zip(longest, bucket, buckets[-1], strict=True)
+      )
+    sizes[index.groups[0]] = bucket
+    out.append(sizes)
+  return out
+
+
+def needed(
+  index: indexes.Index, shapes: Sequence[Mapping[str, Shape]]
+) -> np.ndarray:
+  """int32 [N]: the first level that each example fits."""
+  out = np.full(len(index), len(shapes) - 1, np.int32)
+  for number in range(len(shapes) - 2, -1, -1):
+    fits = np.ones(len(index), bool)
+    for g, name in enumerate(index.groups):
+      shape = shapes[number][name]
+      fits &= (index.sizes[:, g, 0] <= shape.p) & (
+        index.sizes[:, g, 1] <= shape.r
+      )
+    out[fits] = number
+  return out
+
+
+def group(
+  parts: Sequence[examples.EncodedGroup],
+  shape: Shape,
+  has: Collection[str] = (),
+) -> types.Group:
+  """Pads one group of B examples: prompts to the right, responses left.
+
+  Longer prompts lose their start and longer responses their end, which only
+  happens to the borrowed responses of a mismatched group.
+
+  Args:
+    parts: the group of each example.
+    shape: of the padded group.
+    has: optional fields ('scores', 'segments') to fill; all parts have them.
+  """
+  b = len(parts)
+  prompt = np.zeros((b, shape.p), np.int32)
+  prompt_mask = np.zeros((b, shape.p), bool)
+  response = np.zeros((b, shape.k, shape.r), np.int32)
+  token_mask = np.zeros((b, shape.k, shape.r), bool)
+  weights = np.zeros((b, shape.k, shape.r), np.float32)
+  response_mask = np.zeros((b, shape.k), bool)
+  segments = np.zeros_like(response) if "segments" in has else None
+  scores = np.zeros((b, shape.k), np.float32) if "scores" in has else None
+  for i, part in enumerate(parts):
+    p = min(len(part.prompt), shape.p)
+    prompt[i, shape.p - p :] = part.prompt[len(part.prompt) - p :]
+    prompt_mask[i, shape.p - p :] = True
+    start = 0
+    for k, length in enumerate(part.lengths):
+      n = min(int(length), shape.r)
+      span = slice(start, start + n)
+      response[i, k, :n] = part.tokens[span]
+      token_mask[i, k, :n] = True
+      weights[i, k, :n] = part.weights[span]
+      if segments is not None:
+        segments[i, k, :n] = part.segments[span]
+      start += int(length)
+    response_mask[i, : len(part.lengths)] = True
+    if scores is not None:
+      scores[i, : len(part.scores)] = part.scores
+  pairs = pair_valid = None
+  if shape.m is not None:
+    pairs, pair_valid = _padded_pairs(parts, shape.m)
+  return types.Group(
+    prompt=prompt,
+    prompt_mask=prompt_mask,
+    response=response,
+    token_mask=token_mask,
+    token_weights=weights,
+    response_mask=response_mask,
+    scores=scores,
+    pairs=pairs,
+    pair_valid=pair_valid,
+    segments=segments,
+  )
+
+
+def _padded_pairs(parts: Sequence[examples.EncodedGroup], m: int):
+  """(int32 [B, M, 2], bool [B, M]); unused pairs are (0, 0) and not valid."""
+  pairs = np.zeros((len(parts), m, 2), np.int32)
+  valid = np.zeros((len(parts), m), bool)
+  for i, part in enumerate(parts):
+    own = part.pairs
+    if own is None:
+      own = np.asarray([[0, 1]] if len(part.lengths) > 1 else [], np.int32)
+      own = own.reshape(-1, 2)
+    pairs[i, : len(own)] = own
+    valid[i, : len(own)] = True
+  return pairs, valid
+
+
+def extras(
+  index: indexes.Index, parts: Sequence[examples.Example]
+) -> dict[str, np.ndarray]:
+  """Extras padded to their largest shape: 0 for floats, -1 for integers."""
+  out = {}
+  for name, code, shape in index.extras:
+    fill, dtype = (0.0, np.float32) if code == "f4" else (-1, np.int32)
+    whole = np.full((len(parts), *shape), fill, dtype)
+    for i, part in enumerate(parts):
+      value = part.extras[name]
+      whole[(i, *(slice(0, n) for n in value.shape))] = value
+    out[name] = whole
+  return out
+
+
+def mismatch(
+  first: types.Group,
+  other: Sequence[examples.EncodedGroup],
+  shape: Shape,
+  has: Collection[str] = (),
+) -> types.Group:
+  """Each prompt of a batch with the responses of other examples."""
+  borrowed = group(other, shape, has)
+  return dataclasses.replace(
+    borrowed, prompt=first.prompt, prompt_mask=first.prompt_mask
+  )

@@ -1,0 +1,193 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What a store knows about its examples without reading them.
+
+Order, buckets and shapes of batches follow from these few numbers an example,
+so every host finds the same ones from memory.
+"""
+
+import dataclasses
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from prefjax.core import errors
+from prefjax.data import examples
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+  """Sizes of N examples with G groups.
+
+  Attributes:
+    groups: the names of the groups, G.
+    extras: (name, code 'i4' or 'f4', largest shape) of every extra.
+    has: group -> its optional fields ('scores', 'segments') that all examples
+      have.
+    example_id: int32 [N], strictly increasing.
+    weight: float32 [N].
+    prompt_hash: int64 [N], equal for equal prompts.
+    sizes: int32 [N, G, 4]: prompt tokens, tokens of the longest response,
+      responses, pairs.
+  """
+
+  groups: tuple[str, ...]
+  extras: tuple[tuple[str, str, tuple[int, ...]], ...]
+  has: dict[str, tuple[str, ...]]
+  example_id: np.ndarray
+  weight: np.ndarray
+  prompt_hash: np.ndarray
+  sizes: np.ndarray
+
+  def __len__(self) -> int:
+    return len(self.example_id)
+
+  def largest(self, group: str) -> tuple[int, int, int, int]:
+    """Largest (prompt, response, responses, pairs) of a group."""
+    column = self.sizes[:, self.groups.index(group)]
+    return tuple(int(v) for v in column.max(axis=0))
+
+  def to_bytes(self) -> bytes:
+    """The arrays as an npz without pickles."""
+    buffer = io.BytesIO()
+    np.savez(
+      buffer,
+      example_id=self.example_id,
+      weight=self.weight,
+      prompt_hash=self.prompt_hash,
+      sizes=self.sizes,
+    )
+    return buffer.getvalue()
+
+  def describe(self) -> dict:
+    """The rest, as JSON values."""
+    return {
+      "groups": list(self.groups),
+      "extras": [[n, c, list(shape)] for n, c, shape in self.extras],
+      "has": {name: list(names) for name, names in self.has.items()},
+    }
+
+
+def from_parts(data: bytes, described: dict) -> Index:
+  """The index that `to_bytes` and `describe` wrote.
+
+  Raises:
+    ValueError, KeyError, OSError: the bytes are not such an index.
+  """
+  with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+    return Index(
+      groups=tuple(described["groups"]),
+      extras=tuple((n, c, tuple(s)) for n, c, s in described["extras"]),
+      has={name: tuple(v) for name, v in described["has"].items()},
+      example_id=arrays["example_id"],
+      weight=arrays["weight"],
+      prompt_hash=arrays["prompt_hash"],
+      sizes=arrays["sizes"],
+    )
+
+
+class Builder:
+  """Collects an index while examples pass by."""
+
+  def __init__(self):
+    self._ids: list[int] = []
+    self._weights: list[float] = []
+    self._hashes: list[int] = []
+    self._sizes: list[list[tuple[int, int, int, int]]] = []
+    self._groups: tuple[str, ...] | None = None
+    self._has: dict[str, tuple[str, ...]] = {}
+    self._extras: dict[str, tuple[str, tuple[int, ...]]] = {}
+
+  def _check(self, example: examples.Example) -> None:
+    """All examples have the same groups and extras."""
+    has = {
+      name: tuple(
+        field
+        for field in ("scores", "segments")
+        if getattr(group, field) is not None
+      )
+      for name, group in example.groups.items()
+    }
+    if self._groups is None:
+      self._groups, self._has = tuple(example.groups), has
+      return
+    if tuple(example.groups) != self._groups:
+      raise errors.DataError(
+        f"example {example.example_id} has the groups"
+        f" {', '.join(example.groups)}, the first one"
+        f" {', '.join(self._groups)}; a view must give all records the same"
+      )
+    # A field that some examples lack is no field of the data set: better no
+    # scores, which a method that needs them reports, than made-up ones.
+    self._has = {
+      name: tuple(field for field in own if field in has[name])
+      for name, own in self._has.items()
+    }
+    if set(example.extras) != set(self._extras):
+      raise errors.DataError(
+        f"example {example.example_id} has the extras"
+        f" {sorted(example.extras)}, the first one {sorted(self._extras)}"
+      )
+
+  def add(self, example: examples.Example) -> None:
+    """Adds one example.
+
+    Raises:
+      DataError: it does not have the groups of the first one.
+    """
+    self._check(example)
+    self._ids.append(example.example_id)
+    self._weights.append(example.weight)
+    self._hashes.append(example.prompt_hash)
+    self._sizes.append(
+      [
+        (
+          len(group.prompt),
+          group.longest,
+          len(group.lengths),
+          -1 if group.pairs is None else len(group.pairs),
+        )
+        for group in example.groups.values()
+      ]
+    )
+    for name, value in example.extras.items():
+      code = "f4" if value.dtype.kind == "f" else "i4"
+      before = self._extras.get(name, (code, (0,) * value.ndim))
+      if before[0] != code or len(before[1]) != value.ndim:
+        raise errors.DataError(
+          f"example {example.example_id}: the extra {name!r} has another type"
+          " or number of axes than before"
+        )
+      shape = tuple(
+        max(a, b) for a, b in zip(before[1], value.shape, strict=True)
+      )
+      self._extras[name] = (code, shape)
+
+  def __len__(self) -> int:
+    return len(self._ids)
+
+  def finish(self) -> Index:
+    """The index of all examples added."""
+    groups = self._groups or ()
+    return Index(
+      groups=groups,
+      extras=tuple((n, c, s) for n, (c, s) in sorted(self._extras.items())),
+      has=self._has,
+      example_id=np.asarray(self._ids, np.int32),
+      weight=np.asarray(self._weights, np.float32),
+      prompt_hash=np.asarray(self._hashes, np.int64),
+      sizes=np.asarray(self._sizes, np.int32).reshape(-1, len(groups), 4),
+    )
+
+
+def select(index: Index, rows: Sequence[int]) -> Index:
+  """The index of some of the examples, in the order given."""
+  rows = np.asarray(rows, np.int64)
+  return dataclasses.replace(
+    index,
+    example_id=index.example_id[rows],
+    weight=index.weight[rows],
+    prompt_hash=index.prompt_hash[rows],
+    sizes=index.sizes[rows],
+  )
