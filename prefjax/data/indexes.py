@@ -8,12 +8,15 @@ so every host finds the same ones from memory.
 
 import dataclasses
 import io
+import zipfile
 from collections.abc import Sequence
 
 import numpy as np
 
 from prefjax.core import errors
 from prefjax.data import examples
+
+_ARRAYS = ("example_id", "weight", "prompt_hash", "sizes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +54,7 @@ class Index:
   def to_bytes(self) -> bytes:
     """The arrays as an npz without pickles."""
     buffer = io.BytesIO()
-    np.savez(
-      buffer,
-      example_id=self.example_id,
-      weight=self.weight,
-      prompt_hash=self.prompt_hash,
-      sizes=self.sizes,
-    )
+    np.savez(buffer, **{name: getattr(self, name) for name in _ARRAYS})
     return buffer.getvalue()
 
   def describe(self) -> dict:
@@ -73,18 +70,19 @@ def from_parts(data: bytes, described: dict) -> Index:
   """The index that `to_bytes` and `describe` wrote.
 
   Raises:
-    ValueError, KeyError, OSError: the bytes are not such an index.
+    ValueError, KeyError: the bytes are not such an index.
   """
-  with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-    return Index(
-      groups=tuple(described["groups"]),
-      extras=tuple((n, c, tuple(s)) for n, c, s in described["extras"]),
-      has={name: tuple(v) for name, v in described["has"].items()},
-      example_id=arrays["example_id"],
-      weight=arrays["weight"],
-      prompt_hash=arrays["prompt_hash"],
-      sizes=arrays["sizes"],
-    )
+  try:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+      found = {name: arrays[name] for name in _ARRAYS}
+  except (OSError, EOFError, zipfile.BadZipFile) as error:
+    raise ValueError(f"not an npz file ({error})") from None
+  return Index(
+    groups=tuple(described["groups"]),
+    extras=tuple((n, c, tuple(s)) for n, c, s in described["extras"]),
+    has={name: tuple(v) for name, v in described["has"].items()},
+    **found,
+  )
 
 
 class Builder:
