@@ -22,7 +22,9 @@ from prefjax.losses.batch_coupled import (
   beta_dpo,
   beta_dpo_select,
 )
+from prefjax.losses.blinding import bpo_blind
 from prefjax.losses.divergence import f_dpo, sequential_kl, tdpo
+from prefjax.losses.joint import dove
 from prefjax.losses.length import ld_dpo, ld_logps, ld_token_weights
 from prefjax.losses.margin import (
   discopop,
@@ -31,6 +33,7 @@ from prefjax.losses.margin import (
   length_penalized_dpo,
   odpo,
 )
+from prefjax.losses.mixtures import mpo, rpo, weighted_sum
 from prefjax.losses.pairwise import (
   conservative_dpo,
   dpo,
@@ -38,6 +41,17 @@ from prefjax.losses.pairwise import (
   hinge,
   implicit_rewards,
   ipo,
+)
+from prefjax.losses.prompt_pairs import (
+  mapl_inter_dpo,
+  mapl_inter_rm,
+  mapl_intra_dpo,
+  mapl_intra_rm,
+)
+from prefjax.losses.rationale import (
+  add_rationale,
+  rationale_dpo,
+  rationale_orpo,
 )
 from prefjax.losses.reference_free import cpo, nll, orpo, simpo, slic
 from prefjax.losses.registry import get, names
@@ -57,15 +71,10 @@ from prefjax.losses.unpaired import (
   kto,
   kto_reference_point,
 )
-from prefjax.losses.weighting import (
-  log_collision_probability,
-  mpo,
-  weighted_sum,
-  wpo,
-  wpo_weights,
-)
+from prefjax.losses.weighting import log_collision_probability, wpo, wpo_weights
 
 __all__ = [
+  "add_rationale",
   "aot",
   "aot_unpaired",
   "apo_down",
@@ -76,10 +85,12 @@ __all__ = [
   "bco_unpaired",
   "beta_dpo",
   "beta_dpo_select",
+  "bpo_blind",
   "cal_dpo",
   "conservative_dpo",
   "cpo",
   "discopop",
+  "dove",
   "dpo",
   "dpo_gamma",
   "dpo_norm",
@@ -98,6 +109,10 @@ __all__ = [
   "ld_token_weights",
   "length_penalized_dpo",
   "log_collision_probability",
+  "mapl_inter_dpo",
+  "mapl_inter_rm",
+  "mapl_intra_dpo",
+  "mapl_intra_rm",
   "mpo",
   "names",
   "nca_pair",
@@ -105,9 +120,12 @@ __all__ = [
   "noise_corrected",
   "odpo",
   "orpo",
+  "rationale_dpo",
+  "rationale_orpo",
   "rdpo",
   "rdpo_gradient_weight",
   "robust_bt",
+  "rpo",
   "running_mean_update",
   "sampo",
   "sampo_masks",

@@ -139,7 +139,8 @@ def test_errors():
   with pytest.raises(ValueError, match=r"ld_dpo: alpha=1.5 is outside"):
     losses.ld_dpo(**arrays, alpha=1.5)
   with pytest.raises(
-    ValueError, match=r"ld_dpo: chosen_mask has shape \(6, 3\), expected \(6, 5\)"
+    ValueError,
+    match=r"ld_dpo: chosen_mask has shape \(6, 3\), expected \(6, 5\)",
   ):
     losses.ld_dpo(**{**arrays, "chosen_mask": arrays["chosen_mask"][:, :3]})
   with pytest.raises(

@@ -40,6 +40,7 @@ FLIPS = {
   ("aot_unpaired", "mask"): (np.array([1, 1, 0, 1, 0, 1]), {}),
   ("wpo", "max_weight"): (None, {}),
   ("beta_dpo", "min_beta"): (50.0, {}),
+  ("rationale_dpo", "rationale_form"): ("logsigmoid", {}),
 }
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Identities and errors of weights and mixtures."""
+"""Identities and errors of example weights."""
 
 import jax
 import loss_inputs
@@ -70,41 +70,6 @@ def test_wpo_cap():
   )
 
 
-def test_mpo_corners():
-  pair, lengths = loss_inputs.pair(), np.arange(6)
-
-  def mpo(preference, quality, generation):
-    return losses.mpo(
-      *pair,
-      lengths,
-      delta=0.2,
-      preference_weight=preference,
-      quality_weight=quality,
-      generation_weight=generation,
-    )
-
-  np.testing.assert_array_equal(mpo(1, 0, 0), losses.dpo(*pair))
-  np.testing.assert_array_equal(
-    mpo(0, 1, 0), losses.bco_pair(*pair, beta=0.1, delta=0.2)
-  )
-  np.testing.assert_array_equal(mpo(0, 0, 1), losses.nll(pair[0], lengths))
-
-
-def test_weighted_sum():
-  terms = {"a": np.ones(3, np.float32), "b": np.arange(3.0)}
-  np.testing.assert_allclose(
-    losses.weighted_sum(terms, {"b": 2.0, "a": 0.5}), [0.5, 2.5, 4.5]
-  )
-  with pytest.raises(KeyError, match="'c'"):
-    losses.weighted_sum(terms, {"a": 1.0, "b": 1.0, "c": 1.0})
-  with pytest.raises(KeyError, match="'b'"):
-    losses.weighted_sum(terms, {"a": 1.0})
-  with pytest.raises(ValueError, match="terms is empty"):
-    losses.weighted_sum({}, {})
-  with pytest.raises(ValueError, match=r"weighted_sum: b has shape \(2,\)"):
-    losses.weighted_sum({"a": np.ones(3), "b": np.ones(2)}, {"a": 1, "b": 1})
-
-
 def test_errors():
   pair, ones = loss_inputs.pair(), np.ones(6, np.float32)
   with pytest.raises(
@@ -113,9 +78,3 @@ def test_errors():
     losses.wpo(*pair, ones, ones[:2])
   with pytest.raises(ValueError, match="wpo: max_weight=0"):
     losses.wpo(*pair, ones, ones, max_weight=0)
-  with pytest.raises(ValueError, match="mpo: quality_weight=-1"):
-    losses.mpo(*pair, ones, quality_weight=-1)
-  with pytest.raises(
-    ValueError, match=r"mpo: chosen_lengths has shape \(2,\), expected \(6,\)"
-  ):
-    losses.mpo(*pair, ones[:2])
