@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import pathlib
-import re
 import secrets
 import shutil
 import threading
@@ -33,7 +32,6 @@ _INDEX = "index.npz"
 _DROPPED = "dropped.jsonl"
 _SHARD_BYTES = 256 << 20
 _STALE_SECONDS = 24 * 3600
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _LOG = logging.getLogger(__name__)
 
 
@@ -122,7 +120,7 @@ class _Shards:
       self.close()
       from array_record.python import array_record_module
 
-      name = self._folder / f"data-{len(self.counts):05d}.array_record"
+      name = self._folder / _shard_name(len(self.counts))
       # One record a chunk: reading one touches nothing else.
       self._writer = array_record_module.ArrayRecordWriter(
         str(name), "group_size:1"
@@ -142,6 +140,12 @@ class _Shards:
 def _sha256(path: pathlib.Path) -> str:
   with path.open("rb") as file:
     return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _own_digest(manifest: dict[str, Any]) -> str:
+  """SHA-256 over a manifest without the field that holds it."""
+  rest = {name: value for name, value in manifest.items() if name != "sha256"}
+  return hashlib.sha256(schema.json_bytes(rest)).hexdigest()
 
 
 def _write(path: pathlib.Path, data: bytes) -> None:
@@ -198,6 +202,7 @@ def _fill(
     "encoder": _plain(encoder.key()),
     "files": files,
   }
+  manifest["sha256"] = _own_digest(manifest)
   _write(
     folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode()
   )
@@ -354,11 +359,16 @@ class FileStore:
           f"{self._folder}: has format {manifest['format']!r}, this version"
           f" reads {FORMAT}; remove the folder to have it made again"
         )
-      names = list(manifest["files"])
+      if manifest["sha256"] != _own_digest(manifest):
+        raise self._damaged(MANIFEST, "disagrees with its SHA-256")
+      shards = range(len(manifest["counts"]))
+      names = {_INDEX, _DROPPED, *map(_shard_name, shards)}
+      if set(manifest["files"]) != names:
+        raise self._damaged(MANIFEST, "names other files than a store has")
+    except errors.DataError:
+      raise
     except (ValueError, KeyError, TypeError, OSError) as error:
       raise self._damaged(MANIFEST, f"cannot be read ({error})") from None
-    if not all(isinstance(n, str) and _NAME.fullmatch(n) for n in names):
-      raise self._damaged(MANIFEST, "names files outside the folder")
     return manifest
 
   def _check(self, name: str, entry: Any, verify: bool) -> None:
@@ -381,7 +391,7 @@ class FileStore:
       from array_record.python import array_record_module
 
       self._readers[shard] = array_record_module.ArrayRecordReader(
-        str(self._folder / f"data-{shard:05d}.array_record"),
+        str(self._folder / _shard_name(shard)),
         "readahead_buffer_size:0,max_parallelism:0",
       )
     return self._readers[shard]
@@ -404,11 +414,16 @@ class FileStore:
         with self._lock:
           payloads = self._reader(shard).read([local for _, local in items])
       except (RuntimeError, ValueError, IndexError, OSError) as error:
-        name = f"data-{shard:05d}.array_record"
-        raise self._damaged(name, f"cannot be read ({error})") from None
+        raise self._damaged(
+          _shard_name(shard), f"cannot be read ({error})"
+        ) from None
       for (place, _), payload in zip(items, payloads, strict=True):
         out[place] = examples.from_bytes(payload)
     return out
+
+
+def _shard_name(number: int) -> str:
+  return f"data-{number:05d}.array_record"
 
 
 def _shard_of(starts: list[int], row: int) -> int:
