@@ -94,6 +94,7 @@ class Arguments:
     self._values = absl_flags.FlagValues()
     self._values.set_gnu_getopt(True)
     self._help: list[tuple[str, str, str]] = []
+    self._elsewhere: list[tuple[str, str, str]] = []
     self._required: list[str] = []
     self._repeated: set[str] = set()
     self._positional: tuple[str, str, bool, bool] | None = None
@@ -282,6 +283,10 @@ class Arguments:
     """Declares what stands outside flags: one value, or a tuple if `many`."""
     self._positional = (name, help, required, many)
 
+  def elsewhere(self, name: str, kind: str, help: str) -> None:
+    """Adds a line to the help for a flag that the command reads itself."""
+    self._elsewhere.append((f"--{name}={kind}", name, help))
+
   def parse(self, argv: Sequence[str]) -> types.SimpleNamespace:
     """Values by name, with _ for the dashes of a name.
 
@@ -349,7 +354,8 @@ class Arguments:
   def help_text(self) -> str:
     """What `--help` prints."""
     usage = f"usage: prefjax {self.command} [flags]"
-    rows = [(self._usage(n, kind), about) for n, kind, about in self._help]
+    rows = [(usage, about) for usage, _, about in self._elsewhere]
+    rows += [(self._usage(n, kind), about) for n, kind, about in self._help]
     if self._positional is not None:
       name, about, required, many = self._positional
       word = name + (" ..." if many else "")
@@ -415,7 +421,9 @@ class Arguments:
     return f": {about}" if about else ""
 
   def _unknown(self, name: str) -> NoReturn:
-    raise errors.ConfigError(unknown_flag(name, [n for n, _, _ in self._help]))
+    known = [n for _, n, _ in self._elsewhere if "." not in n]
+    known += [n for n, _, _ in self._help]
+    raise errors.ConfigError(unknown_flag(name, known))
 
 
 def unknown_flag(name: str, known: Sequence[str]) -> str:
