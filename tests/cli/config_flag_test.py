@@ -99,7 +99,7 @@ def test_closed_but_for_kwargs(path):
 
 
 _WRONG = {
-  "--config.opt.lrr=1": r"unknown key config.opt.lrr .did you mean config.opt.lr ",
+  "--config.opt.lrr=1": "config.opt.lrr .did you mean config.opt.lr ",
   "--config.lr=1": r"unknown key config.lr .*config.opt.lr",
   "--config.zzzz=1": r"unknown key config.zzzz; sections: .*opt",
   "--config.opt.lr.x=1": "unknown key config.opt.lr.x",
