@@ -16,10 +16,12 @@ from prefjax.data import (
   layouts_chat,
   layouts_groups,
   layouts_trl,
+  table_rows,
 )
 from prefjax.data.conversion import Converted, Layout
 
 LAYOUTS: tuple[Layout, ...] = (
+  table_rows.LAYOUT,
   *layouts_groups.SPECIFIC,
   *layouts_chat.LAYOUTS,
   *columns.PRESET_LAYOUTS[:-1],

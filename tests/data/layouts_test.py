@@ -30,6 +30,18 @@ def read_one(tmp_path, row, **options):
 # name of the layout, the row, fields that the record must have
 CASES = [
   (
+    "prefjax_table",
+    {
+      "id": "a",
+      "kind": "pair",
+      "chat": True,
+      "prompt": json.dumps([USER]),
+      "responses": [json.dumps([RED]), json.dumps([DOG])],
+      "rest": '{"weight": 2}',
+    },
+    {"prompt": (USER,), "responses": ((RED,), (DOG,)), "weight": 2},
+  ),
+  (
     "trl_preference",
     {"prompt": "p", "chosen": "good", "rejected": "bad", "margin": 2},
     {
