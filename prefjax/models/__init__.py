@@ -4,9 +4,13 @@
 
 from prefjax.models.base import GroupHidden, Model, logits
 from prefjax.models.config import DecoderConfig, Rope, Slot
-from prefjax.models.hf import from_pretrained, load_config, save_pretrained
 from prefjax.models.lora import LoraSpec
 from prefjax.models.presets import preset
+from prefjax.models.pretrained import (
+  from_pretrained,
+  load_config,
+  save_pretrained,
+)
 
 __all__ = [
   "DecoderConfig",

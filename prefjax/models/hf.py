@@ -7,7 +7,6 @@ ones, stacked over layers), described by `families.Tensor`; importing reads
 exactly the slices that are wanted and exporting inverts the same table.
 """
 
-import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from prefjax.core import errors
-from prefjax.models import base, decoder, families, safetensors_io
+from prefjax.models import base, decoder, families
 from prefjax.models import config as config_lib
 
 Config = config_lib.DecoderConfig
@@ -233,8 +232,12 @@ def _load(leaf: _Leaf, shape, sources, dtype, sharding) -> jax.Array:
   return jnp.asarray(read((slice(None),) * len(shape)))
 
 
-def _exports(config: Config, params: base.Params):
-  """name -> (bytes, function that gives the published tensor)."""
+def exports(config: Config, params: base.Params):
+  """What is to be written, one tensor at a time.
+
+  Returns:
+    (name -> bytes, function from a name to the published tensor).
+  """
   parts: dict[str, list[Callable[[], np.ndarray]]] = {}
   sizes: dict[str, int] = {}
   transposed: dict[str, bool] = {}
@@ -259,86 +262,5 @@ def _exports(config: Config, params: base.Params):
 
 def params_to_hf(config: Config, params: base.Params) -> dict[str, np.ndarray]:
   """All tensors under their published names and layouts, on the host."""
-  sizes, get = _exports(config, params)
+  sizes, get = exports(config, params)
   return {name: np.ascontiguousarray(get(name)) for name in sorted(sizes)}
-
-
-def load_config(path: Any) -> Config:
-  """The configuration of a model directory or a `config.json` file.
-
-  Raises:
-    ModelError: missing, malformed or unsupported; names file and key.
-  """
-  path = pathlib.Path(path)
-  if path.is_dir():
-    path = path / "config.json"
-  raw = safetensors_io.read_json(path)
-  try:
-    return config_from_hf(raw)
-  except errors.ModelError as error:
-    raise errors.ModelError(f"{path}: {error}") from error
-  except (TypeError, KeyError, AttributeError) as error:
-    raise errors.ModelError(
-      f"{path}: a key has a value of the wrong type: {error}"
-    ) from error
-
-
-def from_pretrained(
-  path: Any, *, dtype: Any = jnp.float32, shardings: Any = None
-) -> tuple[base.Model, base.Params]:
-  """A model and its parameters.
-
-  Args:
-    path: directory with `config.json` and safetensors files (one or many).
-    dtype: dtype of the parameters; None keeps the stored one.
-    shardings: tree of shardings, or a function from the parameters' shapes
-      (ShapeDtypeStructs) to one; every device then reads its own slices.
-
-  Raises:
-    ModelError: names the file and the key or tensor.
-  """
-  directory = pathlib.Path(path)
-  if not directory.is_dir():
-    raise errors.ModelError(f"{directory}: no such model directory")
-  config = load_config(directory)
-  tensors = safetensors_io.open_directory(directory)
-  if callable(shardings):
-    shardings = shardings(decoder.shapes(config, dtype or jnp.float32))
-  params = params_from_hf(
-    config,
-    tensors.__getitem__,
-    tensors,
-    dtype=dtype,
-    shardings=shardings,
-    where=str(directory),
-  )
-  return base.Model(config), params
-
-
-def save_pretrained(
-  path: Any,
-  model: base.Model,
-  params: base.Params,
-  tokenizer: Any = None,
-  *,
-  max_shard_bytes: int = 5 * 10**9,
-) -> None:
-  """Writes a model directory that other libraries can load.
-
-  Args:
-    path: directory, made if missing.
-    model: the model.
-    params: its parameters; written in their own dtype.
-    tokenizer: anything with `save(directory)`, or None.
-    max_shard_bytes: a file grows no larger than this (one tensor may).
-  """
-  directory = pathlib.Path(path)
-  directory.mkdir(parents=True, exist_ok=True)
-  dtype = params["embed"]["tokens"].dtype
-  sizes, get = _exports(model.config, params)
-  safetensors_io.write(directory, sizes, get, max_shard_bytes)
-  safetensors_io.write_json(
-    directory / "config.json", config_to_hf(model.config, dtype)
-  )
-  if tokenizer is not None:
-    tokenizer.save(directory)
