@@ -131,6 +131,11 @@ class Source:
     return hashlib.sha256(schema.json_bytes(_lists(parts))).hexdigest()
 
   @property
+  def mismatched(self) -> str | None:
+    """Name of the group that every batch makes anew, or None."""
+    return self._store.mismatched
+
+  @property
   def report(self):
     """What became of the records; see `encoding.EncodeReport`."""
     return self._store.report

@@ -67,17 +67,22 @@ class MemoryStore:
   Args:
     encoder: makes the examples.
     records: what they are made of.
+    progress: called with (records done, records).
 
   Raises:
     DataError: no example is left, or they differ in their groups.
   """
 
   def __init__(
-    self, encoder: encoding.Encoder, records: Sequence[schema.Record]
+    self,
+    encoder: encoding.Encoder,
+    records: Sequence[schema.Record],
+    *,
+    progress: Callable[[int, int], None] | None = None,
   ):
     builder, whole = indexes.Builder(), hashlib.sha256()
     self._examples = []
-    for example in encoder.encode_all(records):
+    for example in encoder.encode_all(records, progress):
       builder.add(example)
       whole.update(examples.to_bytes(example))
       self._examples.append(example)
