@@ -21,6 +21,7 @@ from prefjax.analysis.length_bias import (
   correlation_from_moments,
   margin_length_correlation,
 )
+from prefjax.analysis.modality import modality_reliance
 from prefjax.analysis.ranking import (
   dpo_flip_threshold,
   flip_category,
@@ -61,6 +62,7 @@ __all__ = [
   "log_prob_drift",
   "margin_length_correlation",
   "mean_interval",
+  "modality_reliance",
   "normalized_ranking_accuracy",
   "paired_difference",
   "pearson",
