@@ -15,31 +15,38 @@ from prefjax.core import checks, masking, numerics
 from prefjax.losses import base
 
 
-def _sorted_pairs(function, upper, lower, mask):
-  """Sorts both sides ascending; masked rows go last, as zeros.
-
-  Returns (upper, lower, kept, rank): rank[i] is the sorted place of row i on
-  the upper side.
-  """
+def _blocks(function, upper, lower, mask, sort_rows):
+  """Both sides and what is kept, [blocks, rows]; each block is one sort."""
   checks.rank(function, 1, chosen_logps=upper)
   if mask is None:
     kept = jnp.ones(upper.shape, bool)
   else:
     checks.same_shape(function, chosen_logps=upper, mask=mask)
     kept = jnp.asarray(mask).astype(bool)
-  order = jnp.argsort(jnp.where(kept, upper, jnp.inf))
-  rank = jnp.argsort(order)
-  low_order = jnp.argsort(jnp.where(kept, lower, jnp.inf))
-  upper = masking.replace(upper, kept)[order]
-  lower = masking.replace(lower, kept)[low_order]
-  return upper, lower, kept[order], rank
+  size = upper.shape[0]
+  rows = max(size, 1) if sort_rows is None else sort_rows
+  if rows < 1 or size % rows:
+    raise ValueError(
+      f"{function}: sort_rows={sort_rows} does not divide the {size} rows"
+    )
+  return [x.reshape(size // rows, rows) for x in (upper, lower, kept)]
 
 
-def _sorted_loss(function, upper, lower, beta, smoothing, unsort, mask):
-  upper, lower, kept, rank = _sorted_pairs(function, upper, lower, mask)
+def _sorted_loss(
+  function, upper, lower, beta, smoothing, unsort, mask, sort_rows
+):
+  """Losses [B] of both sides sorted ascending, masked rows last."""
+  upper, lower, kept = _blocks(function, upper, lower, mask, sort_rows)
+  order = jnp.argsort(jnp.where(kept, upper, jnp.inf), axis=-1)
+  low_order = jnp.argsort(jnp.where(kept, lower, jnp.inf), axis=-1)
+  upper = jnp.take_along_axis(masking.replace(upper, kept), order, -1)
+  lower = jnp.take_along_axis(masking.replace(lower, kept), low_order, -1)
   losses = numerics.soft_log_sigmoid_loss(beta * (upper - lower), smoothing)
-  losses = jnp.where(kept, losses, 0.0)
-  return losses[rank] if unsort else losses
+  losses = jnp.where(jnp.take_along_axis(kept, order, -1), losses, 0.0)
+  if unsort:
+    rank = jnp.argsort(order, axis=-1)  # the sorted place of each row
+    losses = jnp.take_along_axis(losses, rank, -1)
+  return losses.reshape(-1)
 
 
 def aot(
@@ -52,6 +59,7 @@ def aot(
   label_smoothing=0.0,
   unsort=False,
   mask=None,
+  sort_rows=None,
 ) -> jax.Array:
   """Alignment by optimal transport: margins compared in sorted order.
 
@@ -73,6 +81,8 @@ def aot(
       carry weights, ids or padding.
     mask: [B] or None, real rows; the others are left out of the sort and
       get loss 0 (at the end when sorted).
+    sort_rows: number of consecutive rows that are sorted among themselves,
+      as code that sorts each micro-batch does; None for all of them.
 
   Returns:
     [B] float32, not reduced; lower is better.
@@ -81,7 +91,8 @@ def aot(
     ValueError: shapes differ, not one axis, or a keyword is out of range.
 
   Limits:
-    `dpo` for B = 1, and row by row when both margins have the same order.
+    `dpo` for B = 1 or sort_rows = 1, and row by row when both margins have
+    the same order.
 
   Reference:
     Melnyk et al., "Distributional Preference Alignment of LLMs via Optimal
@@ -104,6 +115,7 @@ def aot(
     label_smoothing,
     unsort,
     mask,
+    sort_rows,
   )
 
 
@@ -117,6 +129,7 @@ def aot_unpaired(
   label_smoothing=0.0,
   unsort=False,
   mask=None,
+  sort_rows=None,
 ) -> jax.Array:
   """Alignment by optimal transport between chosen and rejected rewards.
 
@@ -137,6 +150,8 @@ def aot_unpaired(
       padding.
     mask: [B] or None, real rows; the others are left out of the sort and
       get loss 0 (at the end when sorted).
+    sort_rows: number of consecutive rows that are sorted among themselves,
+      as code that sorts each micro-batch does; None for all of them.
 
   Returns:
     [B] float32, not reduced; lower is better.
@@ -145,7 +160,8 @@ def aot_unpaired(
     ValueError: shapes differ, not one axis, or a keyword is out of range.
 
   Limits:
-    `dpo` for B = 1, and row by row when c and r have the same order.
+    `dpo` for B = 1 or sort_rows = 1, and row by row when c and r have the
+    same order.
 
   Reference:
     Melnyk et al., "Distributional Preference Alignment of LLMs via Optimal
@@ -160,7 +176,16 @@ def aot_unpaired(
     ref_chosen_logps,
     ref_rejected_logps,
   )
-  return _sorted_loss("aot_unpaired", c, r, beta, label_smoothing, unsort, mask)
+  return _sorted_loss(
+    "aot_unpaired",
+    c,
+    r,
+    beta,
+    label_smoothing,
+    unsort,
+    mask,
+    sort_rows,
+  )
 
 
 def beta_dpo(

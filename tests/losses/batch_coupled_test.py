@@ -69,6 +69,25 @@ def test_unsort_gives_each_row_the_loss_that_moves_it(name):
 
 @pytest.mark.parametrize("name", SORTED)
 @pytest.mark.parametrize("unsort", [False, True])
+def test_sort_rows_is_a_loss_of_each_block(name, unsort):
+  pair = loss_inputs.pair()
+  mask = np.array([1, 0, 1, 1, 1, 1])
+  loss = losses.get(name)
+  whole = loss(*pair, unsort=unsort, mask=mask, sort_rows=2)
+  for start in (0, 2, 4):
+    block = slice(start, start + 2)
+    np.testing.assert_allclose(
+      whole[block],
+      loss(*(x[block] for x in pair), unsort=unsort, mask=mask[block]),
+      **CLOSE,
+    )
+  np.testing.assert_allclose(
+    loss(*pair, beta=0.1, sort_rows=1), losses.dpo(*pair), **CLOSE
+  )
+
+
+@pytest.mark.parametrize("name", SORTED)
+@pytest.mark.parametrize("unsort", [False, True])
 def test_masked_rows_are_as_if_absent(name, unsort):
   pair = loss_inputs.pair()
   mask = np.array([1, 0, 1, 1, 0, 1])
@@ -163,6 +182,12 @@ def test_errors():
     losses.aot(*pair, mask=np.ones(2))
   with pytest.raises(ValueError, match=r"aot: chosen_logps has shape \(6, 1\)"):
     losses.aot(*(x[:, None] for x in pair))
+  with pytest.raises(
+    ValueError, match="aot: sort_rows=4 does not divide the 6"
+  ):
+    losses.aot(*pair, sort_rows=4)
+  with pytest.raises(ValueError, match="aot_unpaired: sort_rows=0 does not"):
+    losses.aot_unpaired(*pair, sort_rows=0)
   with pytest.raises(
     ValueError, match=r"beta_dpo: select_mask has shape \(3,\), expected \(6,\)"
   ):

@@ -38,6 +38,8 @@ FLIPS = {
   ("odpo", "offset"): ("linear", {}),
   ("aot", "mask"): (np.array([1, 1, 0, 1, 0, 1]), {}),
   ("aot_unpaired", "mask"): (np.array([1, 1, 0, 1, 0, 1]), {}),
+  ("aot", "sort_rows"): (2, {}),
+  ("aot_unpaired", "sort_rows"): (2, {}),
   ("wpo", "max_weight"): (None, {}),
   ("beta_dpo", "min_beta"): (50.0, {}),
   ("rationale_dpo", "rationale_form"): ("logsigmoid", {}),
