@@ -20,6 +20,7 @@ from prefjax.data import (
   chat_templates,
   examples,
   fields,
+  joint_texts,
   schema,
   tokenizers,
   views,
@@ -208,8 +209,10 @@ class Encoder:
       raise _Drop("long", f"is over {self._limits.tokens:,} tokens")
     return encoded
 
-  def _cut(self, name: str, text: views.GroupText, tools: Any) -> chat.Encoded:
-    """A group within its limits."""
+  def _cut(
+    self, name: str, text: views.GroupText, tools: Any
+  ) -> tuple[chat.Encoded, int]:
+    """(a group within its limits, prompt tokens that were cut)."""
     encoded = self._encoded(text, tools)
     most_prompt, most_response = self.lengths.of(name)
     if not text.responses:
@@ -234,12 +237,12 @@ class Encoder:
       )
     self.report.cut_prompts += result.cut_prompt > 0
     self.report.cut_responses += sum(n > 0 for n in result.cut_responses)
-    return result.encoded
+    return result.encoded, result.cut_prompt
 
   def _group(
     self, name: str, text: views.GroupText, tools: Any
   ) -> examples.EncodedGroup:
-    encoded = self._cut(name, text, tools)
+    encoded, cut = self._cut(name, text, tools)
     prompt, segments = encoded.prompt_ids, None
     responses, weights = encoded.responses, encoded.weights
     if not text.responses:
@@ -255,9 +258,15 @@ class Encoder:
         for parts in zip(weights, encoded.offsets, text.prefixes, strict=True)
       ]
     if text.joint:
-      prompt, responses, weights, segments = _join(
-        prompt, responses[0], weights[0]
+      number = 1
+      if not cut:
+        number = joint_texts.opening(
+          self.tokenizer, text.prompt, self.template, tools
+        )
+      prompt, *parts = joint_texts.join(
+        prompt, responses[0], weights[0], number
       )
+      responses, weights, segments = ([part] for part in parts)
     if not all(any(w > 0 for w in ws) for ws in weights):
       raise _Drop(
         "no_weighted_token", f"{name}: a response has no token that counts"
@@ -336,16 +345,6 @@ class Encoder:
 
 def _messages(text: schema.Text) -> Any:
   return text if isinstance(text, str) else [dict(m) for m in text]
-
-
-def _join(prompt, response, weights):
-  """The instruction counts too: all but its first token move to the answer."""
-  moved = prompt[1:]
-  ids = [*moved, *response]
-  segments = np.concatenate(
-    [np.zeros(len(moved), np.int32), np.ones(len(response), np.int32)]
-  )
-  return prompt[:1], [ids], [[1.0] * len(moved) + list(weights)], [segments]
 
 
 def _array(value: Any) -> np.ndarray:

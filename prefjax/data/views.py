@@ -30,8 +30,9 @@ class GroupText:
     pairs: (better, worse) indices; None means the default (0, 1).
     pieces: for each response the texts it is made of, for segment numbers.
     prefixes: for each response how it begins with context of weight 0.
-    joint: the prompts belong to the responses: everything but the first token
-      counts, with segment 0 for the instruction and 1 for the answer.
+    joint: the prompts belong to the responses: everything after the start of
+      the template counts (without one, after the first token), with segment 0
+      for the instruction and 1 for the answer.
     eos: whether responses end with the end-of-sequence token.
   """
 

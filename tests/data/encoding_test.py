@@ -141,6 +141,31 @@ def test_joint_texts_count_but_for_their_first_token():
   assert chosen.segments.tolist() == [0, 0, 0, 1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("template", ["chatml", "gemma", "plain"])
+@pytest.mark.parametrize("system", [False, True])
+def test_the_start_of_a_template_is_the_prompt_of_joint_texts(template, system):
+  own = tokenizers.ByteTokenizer(adds_bos=True)
+  talk = [
+    {"role": "system", "content": "be brief"},
+    {"role": "user", "content": "ask me"},
+    {"role": "assistant", "content": "yes"},
+  ][0 if system and template != "gemma" else 1 :]
+  item = record(prompt="", responses=[talk, talk])
+  make = encoder("joint", 128, 128, tokenizer=own, template=template)
+  chosen = make.encode(0, item).groups["chosen"]
+  before, said = text(chosen.prompt), text(chosen.tokens)
+  assert "ask" not in before and said.startswith("ask me")
+  assert ("be brief" in before) == (system and template != "gemma")
+  assert "yes" in said and len(chosen.prompt) >= 1
+  answer = text(
+    [t for t, s in zip(chosen.tokens, chosen.segments, strict=True) if s]
+  )
+  assert answer.startswith("yes")
+  short = encoder("joint", 5, 128, tokenizer=own, template=template)
+  cut = short.encode(0, item).groups["chosen"]
+  assert len(cut.prompt) == 1 and cut.segments.tolist().count(0) == 4
+
+
 def test_context_at_the_start_of_a_response_does_not_count():
   item = record(
     responses=["ctx yes", "ctx no"],
