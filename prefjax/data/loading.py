@@ -53,15 +53,14 @@ class Files:
   def __post_init__(self):
     if isinstance(self.paths, str) or not self.paths:
       raise errors.ConfigError(
-        f"data.paths: {self.paths!r} is not a list of one or more paths"
+        f"data.train: {self.paths!r} is not a list of one or more paths"
       )
     if self.eval_fraction and (self.eval_paths or self.eval_split):
       raise errors.ConfigError(
-        "data.eval_fraction: is not used beside data.eval_paths or"
-        " data.eval_split; leave one out"
+        "data.eval_fraction: is not used beside data.eval; leave one out"
       )
     if self.max_eval is not None and self.max_eval < 1:
-      raise errors.ConfigError(f"data.max_eval: {self.max_eval} is below 1")
+      raise errors.ConfigError(f"data.eval_limit: {self.max_eval} is below 1")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,6 +45,6 @@ def held_out(
     raise errors.ConfigError(
       f"data.eval_fraction: {fraction} of {len(train) + len(held)} records"
       f" leaves {len(train)} to train on and {len(held)} to evaluate; give"
-      " another fraction or data.eval_paths"
+      " another fraction or set data.eval"
     )
   return train, held

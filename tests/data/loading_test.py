@@ -140,11 +140,11 @@ def test_seeds_hold_other_prompts_out(tmp_path):
 @pytest.mark.parametrize(
   "options,key",
   [
-    ({"paths": ()}, "paths"),
-    ({"paths": "x.jsonl"}, "paths"),
+    ({"paths": ()}, "train"),
+    ({"paths": "x.jsonl"}, "train"),
     ({"eval_fraction": 0.1, "eval_paths": ("y",)}, "eval_fraction"),
     ({"eval_fraction": 0.1, "eval_split": "y"}, "eval_fraction"),
-    ({"max_eval": 0}, "max_eval"),
+    ({"max_eval": 0}, "eval_limit"),
   ],
 )
 def test_bad_options_name_the_key(options, key):
