@@ -23,6 +23,7 @@ from prefjax.core import errors
 # The closed table of commands; a command gets its row when it exists. The
 # modules are imported only when asked for: most of them bring JAX along.
 COMMANDS: dict[str, str] = {
+  "train": "prefjax.cli.train",
   "doctor": "prefjax.cli.doctor",
 }
 

@@ -34,6 +34,10 @@ class CheckpointCorruptError(CheckpointError):
   """A checkpoint's content disagrees with its manifest."""
 
 
+class TrainingError(PrefjaxError, RuntimeError):
+  """Training cannot go on, e.g. updates are not finite."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
   """Returns ' (did you mean ...?)' for a misspelt name, else ''."""
   matches = difflib.get_close_matches(str(name), [str(k) for k in known], n=3)

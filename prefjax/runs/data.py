@@ -1,0 +1,226 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The data section of a config as records and sources of batches."""
+
+import dataclasses
+import inspect
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from prefjax import config as config_lib
+from prefjax.core import errors
+from prefjax.data import (
+  encoding,
+  language,
+  loading,
+  pipeline,
+  readers,
+  schema,
+  store,
+  views,
+)
+from prefjax.runs import models as run_models
+
+LANGUAGE = "language:"
+_PRODUCERS: dict[str, Callable[..., list]] = {
+  "pairs": language.pair_records,
+  "sft": language.sft_records,
+  "prompts": language.prompt_records,
+  "unpaired": language.unpaired_records,
+  "ranked": language.ranked_records,
+  "rated": language.rated_records,
+  "steps": language.step_records,
+  "step_pairs": language.step_pair_records,
+}
+_LANGUAGES = {"quick": language.QUICK, "full": language.FULL}
+# Of `data.language`; everything else goes to the producer.
+_OWN = {"n": 4000, "eval_n": 400, "seed": 0, "language": "quick"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+  """Training and held-out records.
+
+  Attributes:
+    train: to learn from.
+    held_out: never trained on; may be empty.
+    notes: one line each about what was read.
+    is_language: they are of the built-in instruction language, whose gold
+      reward is known.
+  """
+
+  train: tuple[schema.Record, ...]
+  held_out: tuple[schema.Record, ...]
+  notes: tuple[str, ...]
+  is_language: bool
+
+
+def _producer(name: str):
+  kind = name[len(LANGUAGE) :]
+  if kind not in _PRODUCERS:
+    raise errors.ConfigError(
+      f"data.train: the instruction language has no {kind!r}"
+      f"{errors.nearest(kind, _PRODUCERS)}; it has {', '.join(_PRODUCERS)}"
+    )
+  return kind, _PRODUCERS[kind]
+
+
+def _language_arguments(settings: dict[str, Any], kind: str, producer):
+  """(own settings, arguments of the producer), all names checked."""
+  known = {
+    name
+    for name, parameter in inspect.signature(producer).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+  } - {"language", "start"}
+  for name in settings:
+    if name not in _OWN and name not in known:
+      raise errors.ConfigError(
+        f"data.language.{name}: {LANGUAGE}{kind} has no such setting"
+        f"{errors.nearest(name, {*known, *_OWN})}; it has"
+        f" {', '.join(sorted({*known, *_OWN}))}"
+      )
+  own = {**_OWN, **{k: v for k, v in settings.items() if k in _OWN}}
+  if own["language"] not in _LANGUAGES:
+    raise errors.ConfigError(
+      f"data.language.language: {own['language']!r} is not one of"
+      f" {', '.join(_LANGUAGES)}"
+    )
+  return own, {k: v for k, v in settings.items() if k not in _OWN}
+
+
+def _language_records(
+  config: config_lib.DataConfig, folder: pathlib.Path
+) -> Records:
+  """Writes the records as files, then reads them like any others."""
+  kind, producer = _producer(config.train)
+  own, arguments = _language_arguments(config.language, kind, producer)
+  drawn = _LANGUAGES[own["language"]]
+  out, notes = [], []
+  for split, number in (("train", own["n"]), ("heldout", own["eval_n"])):
+    try:
+      rows = producer(own["seed"], number, split, language=drawn, **arguments)
+    except TypeError as error:
+      raise errors.ConfigError(f"data.language: {error}") from None
+    path = folder / f"{kind}-{split}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    language.write_jsonl(path, rows)
+    read = readers.read(path)
+    out.append(read.records)
+    notes.append(f"{split}: {read.report.summary()}")
+  return Records(out[0], out[1], tuple(notes), True)
+
+
+def load_records(
+  config: config_lib.DataConfig, folder: pathlib.Path
+) -> Records:
+  """Reads (or makes) the records of a run.
+
+  Args:
+    config: the data section.
+    folder: where records of the built-in language are written.
+
+  Raises:
+    ConfigError, DataError: one line with the key, or file and row.
+  """
+  if config.train.startswith(LANGUAGE):
+    return _language_records(config, folder)
+  found = loading.read_files(
+    loading.Files(
+      paths=(config.train,),
+      eval_paths=(config.eval,) if config.eval else (),
+      eval_fraction=0.0 if config.eval else config.eval_fraction,
+      split=config.split or None,
+      layout=config.layout,
+      columns=config.columns or None,
+      on_bad=config.on_bad,
+      max_bad_fraction=config.max_bad_fraction,
+      limit=config.limit or None,
+    )
+  )
+  notes = [report.summary() for report in found.reports]
+  if not config.eval:
+    notes.append(f"{len(found.held)} records held out by their prompts")
+  return Records(tuple(found.train), tuple(found.held), tuple(notes), False)
+
+
+def make_view(config: config_lib.DataConfig, kind: str) -> views.View:
+  """The view that the config names, else the one the method needs."""
+  name = config.view or kind
+  return views.view(
+    name,
+    pairs=config.pairs,
+    attributes=config.attributes,
+    extras=config.extras,
+  )
+
+
+def _encoder(config, source: run_models.Source, view) -> encoding.Encoder:
+  lengths = encoding.Lengths(
+    prompt=config.max_prompt,
+    response=config.max_response,
+    too_long=config.too_long,
+    keep=config.keep,
+  )
+  return encoding.Encoder(
+    source.tokenizer, view, lengths, template=source.template
+  )
+
+
+def make_store(
+  config: config_lib.DataConfig,
+  source: run_models.Source,
+  records: Sequence[schema.Record],
+  view: views.View,
+) -> store.Store:
+  """Tokenises records, in memory or in the cache folder."""
+  encoder = _encoder(config, source, view)
+  return loading.open_store(encoder, records, config.cache_dir or None)
+
+
+def train_source(
+  config: config_lib.DataConfig, tokens: store.Store, seed: int
+) -> pipeline.Source:
+  """Batches of training records, this process's rows of each."""
+  return pipeline.Source(
+    tokens,
+    pipeline.Options(
+      batch_size=config.batch_size,
+      seed=seed,
+      shuffle=config.shuffle,
+      epochs=None,
+      remainder=config.remainder,
+      window=config.window,
+      buckets=config.buckets or None,
+    ),
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+  )
+
+
+def eval_source(
+  tokens: store.Store, batch_size: int, limit: int = 0
+) -> pipeline.Source:
+  """Every held-out record once, in order; the last batch is filled."""
+  ids = tokens.index.example_id
+  select = None
+  if limit and limit < len(ids):
+    # Evenly over the file: its order may mean something.
+    rows = np.linspace(0, len(ids) - 1, limit).round().astype(int)
+    select = [int(i) for i in ids[np.unique(rows)]]
+  return pipeline.Source(
+    tokens,
+    pipeline.Options(
+      batch_size=batch_size,
+      shuffle=False,
+      epochs=1,
+      remainder="fill",
+      window=1,
+    ),
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+    select=select,
+  )

@@ -1,0 +1,125 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The model section of a config as a model, weights and a tokenizer."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from prefjax import config as config_lib
+from prefjax import models
+from prefjax.core import errors, prng
+from prefjax.data import tokenizers
+from prefjax.models import base
+from prefjax.models import config as decoder_config
+from prefjax.models import lora as lora_lib
+
+PRESET = "preset:"
+_MAX_TEMPLATE = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Where weights come from, before any is read.
+
+  Attributes:
+    model: the decoder, with its LoraSpec if there is an adapter.
+    tokenizer: text to ids.
+    template: chat template that replaces the tokenizer's own, or None.
+    load: shardings (tree or None) -> weights; every call reads anew.
+    dtype: of the weights.
+  """
+
+  model: base.Model
+  tokenizer: Any
+  template: str | None
+  load: Callable[[Any], Any]
+  dtype: Any
+
+
+def compute_dtype(config: config_lib.ModelConfig) -> Any:
+  return jnp.dtype(config.compute_dtype)
+
+
+def lora_spec(config: config_lib.LoraConfig) -> lora_lib.LoraSpec | None:
+  """The adapter's meaning, None for rank 0."""
+  if not config.rank:
+    return None
+  return lora_lib.LoraSpec(**dataclasses.asdict(config))
+
+
+def _preset(config: config_lib.ModelConfig) -> decoder_config.DecoderConfig:
+  name = config.source[len(PRESET) :]
+  try:
+    return models.preset(name, **config.overrides)
+  except (errors.ModelError, TypeError) as error:
+    raise errors.ConfigError(f"model.source: {error}") from None
+
+
+def _tokenizer(config: config_lib.ModelConfig):
+  name = config.tokenizer
+  if not name:
+    is_preset = config.source.startswith(PRESET)
+    name = "bytes" if is_preset else config.source
+  return tokenizers.load(name)
+
+
+def _template(config: config_lib.ModelConfig) -> str | None:
+  if not config.chat_template:
+    return None
+  path = pathlib.Path(config.chat_template)
+  try:
+    text = path.read_text(encoding="utf-8")
+  except (OSError, UnicodeDecodeError) as error:
+    raise errors.ConfigError(
+      f"model.chat_template: {path} cannot be read ({error})"
+    ) from None
+  if len(text) > _MAX_TEMPLATE:
+    raise errors.ConfigError(f"model.chat_template: {path} is over 1 MiB")
+  return text
+
+
+def open_source(config: config_lib.ModelConfig, seed: int) -> Source:
+  """Resolves the model section; reads no weights yet.
+
+  Raises:
+    ConfigError: an unknown preset or field.
+    ModelError: the files cannot be used, or the tokenizer has ids that the
+      model lacks.
+  """
+  dtype = jnp.dtype(config.dtype)
+  spec = lora_spec(config.lora)
+  tokenizer = _tokenizer(config)
+  if config.source.startswith(PRESET):
+    model = base.Model(_preset(config), lora=spec)
+    key = jax.random.fold_in(jax.random.key(seed), prng.tag_id("model"))
+
+    def load(shardings):
+      init = jax.jit(
+        lambda key: model.init(key, dtype), out_shardings=shardings
+      )
+      return init(key)
+
+  else:
+    if config.overrides:
+      raise errors.ConfigError(
+        "model.overrides: only a preset has fields to replace"
+      )
+    decoder = models.load_config(config.source)
+    model = base.Model(decoder, lora=spec)
+
+    def load(shardings):
+      return models.from_pretrained(
+        config.source, dtype=dtype, shardings=shardings
+      )[1]
+
+  if tokenizer.vocab_size > model.config.vocab_size:
+    raise errors.ModelError(
+      f"{config.source}: the tokenizer has {tokenizer.vocab_size} ids, the"
+      f" model {model.config.vocab_size}: give the model's own tokenizer"
+    )
+  return Source(model, tokenizer, _template(config), load, dtype)

@@ -1,0 +1,134 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""States and steps on devices: jit over a mesh, or pmap."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from prefjax.core import errors, types
+from prefjax.methods import objective as objective_lib
+from prefjax.train import mesh as mesh_lib
+from prefjax.train import state as state_lib
+from prefjax.train import step as step_lib
+
+TrainState = state_lib.TrainState
+
+
+class Placement:
+  """Where arrays lie, and how a step is compiled.
+
+  Args:
+    mesh: the devices.
+    parallel: "jit", or "pmap" for plain data parallelism.
+
+  Raises:
+    ConfigError: pmap with a mesh that spreads weights.
+  """
+
+  def __init__(self, mesh: Mesh, parallel: str = "jit"):
+    self.mesh = mesh
+    self.parallel = parallel
+    if parallel == "pmap" and mesh.shape["data"] != mesh.size:
+      raise errors.ConfigError(
+        "train.parallel: pmap is data parallel only; set mesh.fsdp and"
+        " mesh.tensor to 1"
+      )
+
+  def shardings(self, tree: Any, rules: mesh_lib.Rules) -> Any:
+    """Shardings for a tree of arrays or shapes."""
+    if self.parallel == "pmap":
+      whole = NamedSharding(self.mesh, PartitionSpec())
+      return jax.tree.map(lambda _: whole, tree)
+    return mesh_lib.tree_shardings(self.mesh, tree, rules)
+
+  def put(self, tree: Any, rules: mesh_lib.Rules) -> Any:
+    """The tree on the devices, spread by the rules."""
+    return jax.device_put(tree, self.shardings(tree, rules))
+
+  def copy(self, tree: Any) -> Any:
+    """New buffers: a donated array must not be somebody else's too."""
+    return jax.tree.map(jnp.copy, tree)
+
+  def batch(self, batch: Any) -> Any:
+    """Host rows on the devices."""
+    if self.parallel == "pmap":
+      n = self.mesh.size
+      return jax.tree.map(
+        lambda x: np.asarray(x).reshape(n, -1, *np.shape(x)[1:]), batch
+      )
+    return mesh_lib.to_global(self.mesh, batch)
+
+  def train_step(
+    self,
+    objective: objective_lib.Objective,
+    tx: Any,
+    schedule: Any,
+    *,
+    micro_batches: int,
+    still: dict[str, Any],
+  ) -> Callable[[TrainState, Any], tuple[TrainState, Any]]:
+    """(state without the still frozen roles, host batch) -> the same.
+
+    Args:
+      objective: what is minimised.
+      tx: the optimiser.
+      schedule: learning rate by step.
+      micro_batches: parts of a batch.
+      still: frozen roles that never change; passed beside the state, which
+        is donated.
+    """
+    mapped = self.parallel == "pmap"
+    step = step_lib.make_train_step(
+      objective,
+      tx,
+      schedule,
+      micro_batches=micro_batches,
+      axis="batch" if mapped else None,
+    )
+
+    def whole(state, still, batch):
+      new, metrics = step(state_lib.join_frozen(state, still), batch)
+      return state_lib.split_frozen(new, objective.moving)[0], metrics
+
+    if mapped:
+      run = jax.pmap(
+        whole,
+        axis_name="batch",
+        in_axes=(None, None, 0),
+        out_axes=None,
+        devices=list(self.mesh.devices.flat),
+      )
+      return lambda state, batch: run(state, still, self.batch(batch))
+    compiled = {}
+
+    def call(state, batch):
+      if "run" not in compiled:
+        out = self.shardings(state, objective.sharding_rules), None
+        compiled["run"] = jax.jit(whole, donate_argnums=0, out_shardings=out)
+      return compiled["run"](state, still, self.batch(batch))
+
+    return call
+
+  def eval_step(
+    self, objective: objective_lib.Objective, still: dict[str, Any]
+  ) -> Callable[[TrainState, Any], dict[str, types.WeightedSum]]:
+    """(state, host batch) -> metrics; batches are spread as under jit."""
+    step = step_lib.make_eval_step(objective)
+
+    def whole(state, still, batch):
+      return step(state_lib.join_frozen(state, still), batch)
+
+    run = jax.jit(whole)
+    return lambda state, batch: run(
+      state, still, mesh_lib.to_global(self.mesh, batch)
+    )
+
+  def rows(self, wanted: int) -> int:
+    """The next number of rows that divides over the devices."""
+    ways = mesh_lib.batch_ways(self.mesh)
+    return -(-max(wanted, 1) // ways) * ways

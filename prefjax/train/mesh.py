@@ -1,0 +1,132 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Devices on named axes, and where every array of a run lies.
+
+Rows of a batch are spread over ("data", "fsdp"), weights over "fsdp" and
+"tensor" by the objective's rules. The axis "sequence" is reserved.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from prefjax.core import errors
+from prefjax.train import optim
+
+AXES = ("data", "fsdp", "tensor")
+BATCH_AXES = ("data", "fsdp")
+
+Rules = Sequence[tuple[str, tuple[str | None, ...]]]
+
+
+def make_mesh(
+  data: int = -1,
+  fsdp: int = 1,
+  tensor: int = 1,
+  *,
+  devices: Sequence[Any] | None = None,
+) -> Mesh:
+  """A mesh with the axes data, fsdp and tensor.
+
+  Args:
+    data: size of the axis; one of the three may be -1, for what is left.
+    fsdp: rows and weights are spread over it.
+    tensor: weights are spread over it.
+    devices: default all.
+
+  Raises:
+    ConfigError: the sizes do not multiply to the number of devices.
+  """
+  devices = list(jax.devices() if devices is None else devices)
+  sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
+  free = [axis for axis, size in sizes.items() if size == -1]
+  for axis, size in sizes.items():
+    if size != -1 and size < 1:
+      raise errors.ConfigError(f"mesh.{axis}: {size} is not 1 or more, or -1")
+  if len(free) > 1:
+    raise errors.ConfigError(f"mesh.{free[1]}: only one axis may be -1")
+  known = math.prod(size for size in sizes.values() if size != -1)
+  if free:
+    sizes[free[0]] = len(devices) // known
+  if math.prod(sizes.values()) != len(devices) or 0 in sizes.values():
+    raise errors.ConfigError(
+      f"mesh: data={data}, fsdp={fsdp}, tensor={tensor} do not multiply to the"
+      f" {len(devices)} devices"
+    )
+  grid = np.asarray(devices).reshape(tuple(sizes.values()))
+  return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _spec(mesh: Mesh, shape: tuple[int, ...], axes) -> PartitionSpec:
+  """Axes of a rule for the last dimensions; what does not divide is whole."""
+  axes = (None,) * (len(shape) - len(axes)) + tuple(axes)
+  axes = axes[len(axes) - len(shape) :]
+  kept = [
+    axis
+    if axis and mesh.shape[axis] > 1 and size % mesh.shape[axis] == 0
+    # A dimension that the axis does not divide stays whole.
+    else None
+    for axis, size in zip(axes, shape, strict=True)
+  ]
+  return PartitionSpec(*kept)
+
+
+def tree_shardings(mesh: Mesh, tree: Any, rules: Rules) -> Any:
+  """NamedShardings for a tree of arrays or ShapeDtypeStructs.
+
+  Args:
+    mesh: the devices.
+    tree: e.g. a TrainState; optimiser moments have the paths of their
+      parameters at their end and follow the same rules.
+    rules: (regular expression, axes of the last dimensions); the first whose
+      expression matches the end of the path, after a '/', decides. A leaf
+      without a rule is replicated.
+  """
+  compiled = [(re.compile(pattern), axes) for pattern, axes in rules]
+
+  def one(path: str, leaf: Any) -> NamedSharding:
+    for pattern, axes in compiled:
+      if pattern.fullmatch(path) and len(axes) <= len(leaf.shape):
+        return NamedSharding(mesh, _spec(mesh, leaf.shape, axes))
+    return NamedSharding(mesh, PartitionSpec())
+
+  return jax.tree.map(one, optim.tree_paths(tree), tree)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+  """Rows over data and fsdp, everything else whole."""
+  return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def batch_ways(mesh: Mesh) -> int:
+  """In how many parts the rows of a batch are cut."""
+  return math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+
+
+def check_batch(mesh: Mesh, batch_size: int, micro_batches: int) -> None:
+  """Checks that rows divide evenly.
+
+  Raises:
+    ConfigError: they do not.
+  """
+  ways = batch_ways(mesh)
+  if micro_batches < 1 or batch_size % (ways * micro_batches):
+    raise errors.ConfigError(
+      f"data.batch_size: {batch_size} rows are not a multiple of"
+      f" train.micro_batches={micro_batches} times the {ways} parts of"
+      " mesh.data x mesh.fsdp"
+    )
+
+
+def to_global(mesh: Mesh, batch: Any) -> Any:
+  """This process's rows as parts of global arrays."""
+  sharding = batch_sharding(mesh)
+  return jax.tree.map(
+    lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)),
+    batch,
+  )
