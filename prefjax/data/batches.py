@@ -12,7 +12,9 @@ from prefjax.core import errors, types
 from prefjax.data import examples, indexes
 
 _MULTIPLE = 8  # slots are a multiple of this
-_QUANTILES = (0.5, 0.9, 1.0)  # shares of the examples that buckets hold
+# Shares of the examples whose prompts, or responses, a bucket may hold.
+_QUANTILES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)
+_SAVES = 0.95  # a further bucket must lower the slots to this share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +77,8 @@ def levels(
   Args:
     index: sizes of the examples.
     buckets: (prompt, response) slots of the first group, from small to large;
-      other groups are scaled alike. None: slots for half of the examples,
-      for nine in ten and for all.
+      other groups are scaled alike. None: up to three that leave few slots
+      empty.
     num_responses: K of the first group, if more than the data's largest.
 
   Returns:
@@ -86,7 +88,7 @@ def levels(
     ConfigError: the buckets are not increasing, or an example fits none.
   """
   if buckets is None:
-    sizes = [_quantile(index, q) for q in _QUANTILES]
+    sizes = _automatic(index)
   else:
     sizes = _scaled(index, _checked(index, buckets))
   out: list[dict[str, Shape]] = []
@@ -97,13 +99,47 @@ def levels(
   return out
 
 
-def _quantile(index: indexes.Index, q: float) -> dict[str, tuple[int, int]]:
-  """Slots that hold the prompts, and the responses, of a share q."""
-  out = {}
-  for g, name in enumerate(index.groups):
-    p, r = np.quantile(index.sizes[:, g, :2], q, axis=0, method="higher")
-    out[name] = (_up(p), _up(r))
-  return out
+def _automatic(index: indexes.Index) -> list[dict[str, tuple[int, int]]]:
+  """Up to three sizes, each inside the next, that leave few slots empty.
+
+  Candidates hold a share of the prompts and a share of the responses of every
+  group; all nested choices of them are counted out.
+  """
+  steps = np.quantile(  # [Q, G, 2]
+    index.sizes[:, :, :2], _QUANTILES, axis=0, method="higher"
+  )
+  last = len(_QUANTILES) - 1
+  held, slots, sizes = {}, {}, {}
+  for pair in itertools.product(range(last + 1), repeat=2):
+    size, fits, row = {}, np.ones(len(index), bool), 0
+    for g, name in enumerate(index.groups):
+      p, r = (_up(steps[q, g, part]) for part, q in enumerate(pair))
+      fits &= (index.sizes[:, g, :2] <= (p, r)).all(axis=1)
+      row += p + r * max(index.largest(name)[2], 1)
+      size[name] = (p, r)
+    held[pair], slots[pair], sizes[pair] = int(fits.sum()), row, size
+
+  def total(chosen) -> int:
+    """Token slots of an epoch, every example in the first that holds it."""
+    before, out = 0, 0
+    for pair in chosen:
+      out += max(held[pair] - before, 0) * slots[pair]
+      before = max(held[pair], before)
+    return out
+
+  best = ((last, last),)
+  for number in (2, 3):
+    nested = (
+      (*chain, (last, last))
+      for chain in itertools.combinations(sizes, number - 1)
+      if all(
+        a[0] <= b[0] and a[1] <= b[1] for a, b in itertools.pairwise(chain)
+      )
+    )
+    found = min(nested, key=total)
+    if total(found) < _SAVES * total(best):
+      best = found
+  return [sizes[pair] for pair in best]
 
 
 def _checked(index: indexes.Index, buckets) -> list[tuple[int, int]]:

@@ -214,6 +214,21 @@ def test_automatic_buckets_grow_and_hold_every_example():
   assert len(batches.levels(flat)) == 1
 
 
+def test_automatic_buckets_waste_less_than_one():
+  """Long prompts with short answers and the other way round."""
+  made = [pair(i, 100, 4) for i in range(50)]
+  made += [pair(50 + i, 8, 90) for i in range(50)]
+  made += [pair(100, 200, 200)]
+  index = make_index(made)
+  shapes = batches.levels(index)
+  needed = batches.needed(index, shapes)
+  slots = sum(shapes[n]["main"].p + 2 * shapes[n]["main"].r for n in needed)
+  assert slots < 0.5 * 101 * (200 + 2 * 200)
+  # Sizes that hardly differ are not worth another compilation.
+  alike = make_index([pair(i, 96 + i % 8, 97 + i % 7) for i in range(50)])
+  assert len(batches.levels(alike)) == 1
+
+
 def test_given_buckets_are_kept_and_other_groups_scaled():
   made = [
     make_example(
