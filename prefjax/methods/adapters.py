@@ -7,9 +7,9 @@ no glue: the adapter reads the signature, asks for the model outputs that the
 names stand for, and gives the arrays over all pairs of the batch.
 """
 
-from collections.abc import Callable, Mapping
 import functools
 import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax

@@ -7,8 +7,8 @@ This is the usual way to get an Objective for language models. The adapter
 but arrays.
 """
 
-from collections.abc import Callable, Mapping
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from prefjax.methods import objective as objective_lib

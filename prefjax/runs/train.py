@@ -134,7 +134,7 @@ def _fresh_state(run: Run, stage: stages_lib.Stage, policy, tx, opt_state):
     shardings = run.place.shardings(shapes, _RULES)
     opt_state = jax.jit(tx.init, out_shardings=shardings)(params)
   key = prng.step_key(run.config.seed, stage.start, "method_state")
-  return state_lib.TrainState(
+  state = state_lib.TrainState(
     step=jnp.asarray(stage.start, jnp.int32),
     params=params,
     frozen={},
@@ -142,6 +142,8 @@ def _fresh_state(run: Run, stage: stages_lib.Stage, policy, tx, opt_state):
     method_state=stage.method.init_state(key),
     seed=jnp.asarray(run.config.seed, jnp.uint32),
   )
+  # Placed like what a step returns, or the second step would compile anew.
+  return run.place.put(state, _RULES)
 
 
 def make_optimizer(config: config_lib.OptConfig):
@@ -469,7 +471,7 @@ def _stage_index(run: Run, manifest) -> int:
   return index
 
 
-# --- the run --------------------------------------------------------------------
+# --- the run ----------------------------------------------------------------
 
 
 def _make_workdir(path: pathlib.Path) -> None:
