@@ -16,8 +16,8 @@ import jax.numpy as jnp
 
 from prefjax.core import checks, errors, types
 from prefjax.kernels import head as head_lib
+from prefjax.models import caching, decoder, dots, layouts
 from prefjax.models import config as config_lib
-from prefjax.models import decoder, dots, layouts
 from prefjax.models import lora as lora_lib
 
 LAYOUTS = ("shared", "concat")
@@ -204,13 +204,101 @@ class Model:
     rows = layouts.tree(self.config, x, valid, segments, tuple(parents))
     return self._run(params, rows, lora, key, remat, 1)
 
-  def _run(self, params, rows, lora, key, remat, repeats) -> jax.Array:
-    """Places rows and runs the layers; keys are spread over the rows."""
+  def scores(self, params: Params, hidden: jax.Array) -> jax.Array:
+    """Logits [..., V] of hidden states [..., D], float32 (or wider)."""
+    head = self.head(params, hidden.dtype)
+    (scores,) = dots.project(hidden, head.weight.T)
+    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    if head.softcap is not None:
+      scores = head.softcap * jnp.tanh(scores / head.softcap)
+    return scores
+
+  def prefill(
+    self,
+    params: Params,
+    tokens,
+    mask,
+    *,
+    samples: int,
+    slots: int,
+    lora: Any = None,
+    dtype: Any = None,
+    cache_dtype: Any = None,
+  ) -> tuple[jax.Array, caching.Cache]:
+    """Runs prompts and makes room to continue each of them.
+
+    Args:
+      params: the parameters.
+      tokens: int [N, P], right-aligned.
+      mask: bool [N, P], at least one real token a row.
+      samples: continuations of each prompt, S; they share its keys.
+      slots: room for the tokens of a continuation, T.
+      lora: adapter tree or None.
+      dtype: compute dtype; None for that of the parameters.
+      cache_dtype: of keys and values; None for the compute dtype.
+
+    Returns:
+      (hidden state of each prompt's last token [N, D], cache).
+    """
+    self._check_lora(lora)
+    return caching.prefill(
+      self.config,
+      params,
+      jnp.asarray(tokens),
+      jnp.asarray(mask, bool),
+      samples=samples,
+      slots=slots,
+      spec=self.lora,
+      lora=lora,
+      dtype=dtype,
+      cache_dtype=cache_dtype,
+    )
+
+  def extend(
+    self,
+    params: Params,
+    cache: caching.Cache,
+    tokens,
+    start,
+    *,
+    lora: Any = None,
+    dtype: Any = None,
+  ) -> tuple[jax.Array, caching.Cache]:
+    """Runs the next C tokens of every continuation.
+
+    Args:
+      params: the parameters.
+      cache: of `prefill`, with `start` tokens of each continuation.
+      tokens: int [N, S, C]; start + C is at most T.
+      start: int32 [], tokens that the continuations have already.
+      lora: adapter tree or None.
+      dtype: compute dtype; None for that of the parameters.
+
+    Returns:
+      (hidden states [N, S, C, D], cache with these tokens).
+    """
+    self._check_lora(lora)
+    return caching.extend(
+      self.config,
+      params,
+      cache,
+      jnp.asarray(tokens),
+      start,
+      spec=self.lora,
+      lora=lora,
+      dtype=dtype,
+    )
+
+  def _check_lora(self, lora) -> None:
     if lora is not None and self.lora is None:
       raise errors.ModelError(
         "an adapter was given to a model without a LoraSpec: build it with"
         " Model(config, lora=LoraSpec(...))"
       )
+
+  def _run(self, params, rows, lora, key, remat, repeats) -> jax.Array:
+    """Places rows and runs the layers; keys are spread over the rows."""
+    self._check_lora(lora)
     keys = None
     if key is not None and lora is not None and self.lora.dropout:
       n = rows.x.shape[0] // repeats
@@ -249,10 +337,4 @@ def logits(
   Returns:
     float32 [B, T, V], after the soft cap; meaningless at pads.
   """
-  hidden = model.rows(params, tokens, mask, **options)
-  head = model.head(params, hidden.dtype)
-  (scores,) = dots.project(hidden, head.weight.T)
-  scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
-  if head.softcap is not None:
-    scores = head.softcap * jnp.tanh(scores / head.softcap)
-  return scores
+  return model.scores(params, model.rows(params, tokens, mask, **options))

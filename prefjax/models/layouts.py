@@ -202,26 +202,32 @@ def concat(config: Config, grid: Grid) -> Rows:
     mask = attention.causal(slots, slots, slot.window) & valid[:, None]
     if extra is not None:
       mask = mask & extra
-    return masked_mix(config, tables[slot.rope], mask)
+    return masked_mix(config, slot, tables[slot.rope], mask)
 
   x = rows(grid.prompt, grid.response)
   return Rows(x, positions, [make(slot) for slot in config.pattern])
 
 
-def masked_mix(config: Config, table, mask, keep: bool = False):
+def keeps_plain(slot: config_lib.Slot) -> bool:
+  """Whether caches hold unrotated keys, to be turned anew at every length."""
+  return slot.rope is not None and slot.rope.depends_on_length
+
+
+def masked_mix(
+  config: Config, slot: config_lib.Slot, table, mask, keep: bool = False
+):
   """Attention within rows under an explicit mask bool [N, T, T].
 
-  With `keep` it hands out the rotated keys and the values, for a cache.
+  With `keep` it hands out keys and values for a cache; see `keeps_plain`.
   """
 
   def mix(q, key, v, cache=None):
     del cache
-    q, key = rope_lib.rotate(q, table), rope_lib.rotate(key, table)
-    source = attention.Source(key, v, mask[:, None])
-    return attend(config, q[:, None], [source])[:, 0], (
-      key,
-      v,
-    ) if keep else None
+    q, turned = rope_lib.rotate(q, table), rope_lib.rotate(key, table)
+    source = attention.Source(turned, v, mask[:, None])
+    out = attend(config, q[:, None], [source])[:, 0]
+    kept = (key if keeps_plain(slot) else turned, v)
+    return out, kept if keep else None
 
   return mix
 
@@ -248,6 +254,6 @@ def tree(config: Config, x, valid, branch, parents, keep=False) -> Rows:
 
   def make(slot: config_lib.Slot):
     mask = attention.visible(valid, branch, parents, positions, slot.window)
-    return masked_mix(config, tables[slot.rope], mask, keep)
+    return masked_mix(config, slot, tables[slot.rope], mask, keep)
 
   return Rows(x, positions, [make(slot) for slot in config.pattern])

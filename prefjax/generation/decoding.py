@@ -1,0 +1,238 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The decoding loop: one compiled function for a batch of prompts."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from prefjax.generation import processing
+from prefjax.models import base, caching
+
+# Why a response ended; codes index this tuple.
+FINISH_REASONS = ("length", "eos", "stop")
+_LENGTH, _EOS, _STOP = range(3)
+
+
+class Request(NamedTuple):
+  """N prompts and how to continue them; arrays only.
+
+  Attributes:
+    prompt: int32 [N, P], right-aligned.
+    prompt_mask: bool [N, P].
+    keys: [N] keys, one a prompt.
+    real: bool [N], False for rows that only fill up the batch.
+    limit: int32 [], most tokens of a response.
+    eos: int32 [E], tokens that end a response.
+    stop: int32 [M, L], right-aligned sequences that end a response, -1 at
+      pads.
+    processors: see `processing`.
+  """
+
+  prompt: Any
+  prompt_mask: Any
+  keys: Any
+  real: Any
+  limit: Any
+  eos: Any
+  stop: Any
+  processors: tuple[processing.Processor, ...]
+
+
+class Output(NamedTuple):
+  """Responses; entries past a response's length are 0.
+
+  Attributes:
+    tokens: int32 [N, S, T].
+    lengths: int32 [N, S].
+    logps: float32 [N, S, T], log-probs under the sampling distribution.
+    policy_logps: float32 [N, S, T], under the model itself.
+    finish: int32 [N, S], an index of FINISH_REASONS.
+  """
+
+  tokens: jax.Array
+  lengths: jax.Array
+  logps: jax.Array
+  policy_logps: jax.Array
+  finish: jax.Array
+
+
+class _State(NamedTuple):
+  """Of the loop; `step` tokens have been drawn."""
+
+  step: jax.Array
+  cache: caching.Cache
+  output: Output
+  done: jax.Array  # bool [N, S]
+
+
+def _in_dtype(params: base.Params, dtype: Any) -> base.Params:
+  """Matrices in the compute dtype, once and not at every step.
+
+  Norms keep their precision: they compute in float32.
+  """
+  if dtype is None:
+    return params
+
+  def cast(path, leaf):
+    is_norm = any(str(getattr(k, "key", k)).endswith("norm") for k in path)
+    return leaf if is_norm else leaf.astype(dtype)
+
+  return jax.tree_util.tree_map_with_path(cast, params)
+
+
+def _row_keys(keys: jax.Array, samples: int, step: jax.Array) -> jax.Array:
+  """[N, S] keys of one draw, whatever else is in the batch."""
+
+  def one(key, sample):
+    return jax.random.fold_in(jax.random.fold_in(key, sample), step)
+
+  each = jax.vmap(one, in_axes=(None, 0))
+  return jax.vmap(each, in_axes=(0, None))(keys, jnp.arange(samples))
+
+
+def _draw(
+  logits: jax.Array, request: Request, output: Output, step, greedy: bool
+):
+  """(tokens, their log-probs under sampler and policy), each [N, S]."""
+
+  def pick(scores: jax.Array, tokens: jax.Array) -> jax.Array:
+    logps = jax.nn.log_softmax(scores, axis=-1)
+    return jnp.take_along_axis(logps, tokens[..., None], axis=-1)[..., 0]
+
+  history = processing.History(
+    request.prompt, request.prompt_mask, output.tokens, step
+  )
+  scores = processing.apply(request.processors, logits, history)
+  if greedy:
+    tokens = jnp.argmax(scores, axis=-1)
+    return tokens, jnp.zeros(tokens.shape, logits.dtype), pick(logits, tokens)
+  keys = _row_keys(request.keys, logits.shape[1], step)
+  tokens = jax.vmap(jax.vmap(jax.random.categorical))(keys, scores)
+  return tokens, pick(scores, tokens), pick(logits, tokens)
+
+
+def _ends_with(tokens: jax.Array, step, stop: jax.Array) -> jax.Array:
+  """Whether tokens [N, S, T] up to `step` end with a stop sequence, [N, S]."""
+  count, longest = stop.shape
+  if not count:
+    return jnp.zeros(tokens.shape[:2], bool)
+  # In front stand entries that no sequence can hold.
+  padded = jnp.pad(tokens, ((0, 0), (0, 0), (longest, 0)), constant_values=-2)
+  tail = jax.lax.dynamic_slice_in_dim(padded, step + 1, longest, axis=2)
+  same = (tail[:, :, None] == stop) | (stop < 0)  # [N, S, M, L]
+  return jnp.any(jnp.all(same, axis=-1), axis=-1)
+
+
+def _record(state: _State, request: Request, drawn) -> _State:
+  """Writes what was drawn at `state.step` and sees who is done."""
+  token, logp, policy_logp = drawn
+  step, output, done = state.step, state.output, state.done
+
+  def put(rows: jax.Array, value: jax.Array) -> jax.Array:
+    value = jnp.where(done, 0, value).astype(rows.dtype)
+    return jax.lax.dynamic_update_slice_in_dim(
+      rows, value[..., None], step, axis=2
+    )
+
+  tokens = put(output.tokens, token)
+  is_eos = jnp.any(token[..., None] == request.eos, axis=-1)
+  stops = _ends_with(tokens, step, request.stop)
+  reason = jnp.where(is_eos, _EOS, jnp.where(stops, _STOP, _LENGTH))
+  return state._replace(
+    step=step + 1,
+    output=Output(
+      tokens=tokens,
+      lengths=output.lengths + ~done,
+      logps=put(output.logps, logp),
+      policy_logps=put(output.policy_logps, policy_logp),
+      finish=jnp.where(done, output.finish, reason),
+    ),
+    done=done | is_eos | stops,
+  )
+
+
+@functools.partial(
+  jax.jit,
+  static_argnames=(
+    "model",
+    "samples",
+    "slots",
+    "greedy",
+    "dtype",
+    "cache_dtype",
+  ),
+)
+def decode(
+  model: base.Model,
+  params: base.Params,
+  lora: Any,
+  request: Request,
+  *,
+  samples: int,
+  slots: int,
+  greedy: bool,
+  dtype: Any = None,
+  cache_dtype: Any = None,
+) -> Output:
+  """Continues every prompt `samples` times; prompts are computed once.
+
+  Args:
+    model: the model.
+    params: its parameters.
+    lora: adapter tree or None.
+    request: prompts and settings.
+    samples: S.
+    slots: room for a response, T; `request.limit` is at most that.
+    greedy: take the likeliest token instead of drawing one.
+    dtype: compute dtype; None for that of the parameters.
+    cache_dtype: of keys and values; None for the compute dtype.
+  """
+  params = _in_dtype(params, dtype)
+  n = request.prompt.shape[0]
+  options = dict(lora=lora, dtype=dtype)
+  hidden, cache = model.prefill(
+    params,
+    request.prompt,
+    request.prompt_mask,
+    samples=samples,
+    slots=slots,
+    cache_dtype=cache_dtype,
+    **options,
+  )
+  logits = model.scores(params, hidden)  # [N, V]
+  logits = jnp.broadcast_to(logits[:, None], (n, samples, logits.shape[-1]))
+  blank = jnp.zeros((n, samples, slots), logits.dtype)
+  state = _State(
+    step=jnp.int32(0),
+    cache=cache,
+    output=Output(
+      tokens=blank.astype(jnp.int32),
+      lengths=jnp.zeros((n, samples), jnp.int32),
+      logps=blank,
+      policy_logps=blank,
+      finish=jnp.full((n, samples), _LENGTH, jnp.int32),
+    ),
+    done=jnp.broadcast_to(~request.real[:, None], (n, samples)),
+  )
+
+  def advance(state: _State, logits: jax.Array) -> _State:
+    drawn = _draw(logits, request, state.output, state.step, greedy)
+    return _record(state, request, drawn)
+
+  def body(state: _State) -> _State:
+    last = jax.lax.dynamic_slice_in_dim(
+      state.output.tokens, state.step - 1, 1, axis=2
+    )
+    hidden, cache = model.extend(
+      params, state.cache, last, state.step - 1, **options
+    )
+    logits = model.scores(params, hidden[:, :, 0])
+    return advance(state._replace(cache=cache), logits)
+
+  def unfinished(state: _State) -> jax.Array:
+    return (state.step < request.limit) & ~jnp.all(state.done)
+
+  return jax.lax.while_loop(unfinished, body, advance(state, logits)).output

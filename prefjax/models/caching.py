@@ -1,0 +1,205 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Decoding with keys and values kept: one prompt, S continuations of it.
+
+The prompt's keys are computed and stored once and read by all of its
+continuations; each continuation has slots of its own. A query attends to
+prompt, own slots and the new tokens as three sources of one softmax, so no
+cache is ever copied to be extended. Rotary kinds that depend on the length of
+the sequence keep their keys unrotated and turn them anew at every step: each
+step gives what a forward pass over the tokens so far would give.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from prefjax.models import attention, decoder, layouts
+from prefjax.models import config as config_lib
+from prefjax.models import lora as lora_lib
+from prefjax.models import rope as rope_lib
+
+Config = config_lib.DecoderConfig
+Kept = dict[str, dict[str, tuple[jax.Array, jax.Array]]]  # keys and values
+
+
+class Cache(NamedTuple):
+  """What decoding remembers; part -> slot -> (keys, values).
+
+  Attributes:
+    prompt: keys and values [(L,) N, P, G, h] of the prompts.
+    prompt_mask: bool [N, P], right-aligned.
+    own: keys and values [(L,) N, S, T, G, h] of the continuations.
+  """
+
+  prompt: Kept
+  prompt_mask: jax.Array
+  own: Kept
+
+  @property
+  def counts(self) -> jax.Array:
+    """Real tokens of each prompt, int32 [N]."""
+    return jnp.sum(self.prompt_mask, axis=1).astype(jnp.int32)
+
+
+def _beside(cache: Cache):
+  """The caches as the layers take them: prompt and own beside each other."""
+  return {
+    part: {
+      slot: (*kept, *cache.own[part][slot]) for slot, kept in slots.items()
+    }
+    for part, slots in cache.prompt.items()
+  }
+
+
+def prefill(
+  config: Config,
+  params: Any,
+  tokens: jax.Array,
+  mask: jax.Array,
+  *,
+  samples: int,
+  slots: int,
+  spec: lora_lib.LoraSpec | None = None,
+  lora: Any = None,
+  dtype: Any = None,
+  cache_dtype: Any = None,
+) -> tuple[jax.Array, Cache]:
+  """Runs the prompts and makes room for their continuations.
+
+  Args:
+    config: the decoder.
+    params: its parameters.
+    tokens: int [N, P], right-aligned.
+    mask: bool [N, P], at least one real token a row.
+    samples: continuations of each prompt, S.
+    slots: tokens of each continuation, T.
+    spec: what the adapter tree means.
+    lora: adapter tree or None.
+    dtype: compute dtype; None for that of the parameters.
+    cache_dtype: of keys and values; None for the compute dtype.
+
+  Returns:
+    (hidden state of each prompt's last token [N, D], cache).
+  """
+  if dtype is None:
+    dtype = params["embed"]["tokens"].dtype
+  cache_dtype = dtype if cache_dtype is None else cache_dtype
+  x = decoder.embed(config, params, jnp.where(mask, tokens, 0), dtype)
+  segments = jnp.zeros(tokens.shape, jnp.int32)
+  rows = layouts.tree(config, x, mask, segments, (-1,), keep=True)
+  x = decoder.place(config, params, rows.x, rows.positions)
+  x, kept = decoder.run(config, params, x, rows.mixes, spec=spec, lora=lora)
+  kept = jax.tree.map(lambda a: a.astype(cache_dtype), kept)
+
+  def empty(a: jax.Array) -> jax.Array:  # [(L,) N, P, G, h]
+    shape = (*a.shape[:-3], samples, slots, *a.shape[-2:])
+    return jnp.zeros(shape, cache_dtype)
+
+  return x[:, -1], Cache(kept, mask, jax.tree.map(empty, kept))
+
+
+def extend(
+  config: Config,
+  params: Any,
+  cache: Cache,
+  tokens: jax.Array,
+  start: jax.Array | int,
+  *,
+  spec: lora_lib.LoraSpec | None = None,
+  lora: Any = None,
+  dtype: Any = None,
+) -> tuple[jax.Array, Cache]:
+  """Runs the next C tokens of every continuation.
+
+  Args:
+    config: the decoder.
+    params: its parameters.
+    cache: with the tokens before `start`.
+    tokens: int [N, S, C].
+    start: number of tokens each continuation has already, int32 [].
+    spec: what the adapter tree means.
+    lora: adapter tree or None.
+    dtype: compute dtype; None for that of the parameters.
+
+  Returns:
+    (hidden states [N, S, C, D], cache with these tokens).
+  """
+  if dtype is None:
+    dtype = params["embed"]["tokens"].dtype
+  n, s, c = tokens.shape
+  counts, p = cache.counts, cache.prompt_mask.shape[1]
+  room = jax.tree.leaves(cache.own)[0].shape[-3]
+  fresh, old = start + jnp.arange(c), jnp.arange(room)  # own slots
+  slots = jnp.arange(p)
+  lengths = counts + start + c
+
+  def rows(a: jax.Array) -> jax.Array:  # [N, ...] -> [N S, ...]
+    return jnp.repeat(a, s, axis=0)
+
+  def tables(places):
+    return layouts.rotary(config, places, lengths)
+
+  def each(function, tables):
+    return {r: jax.tree.map(function, table) for r, table in tables.items()}
+
+  places = counts[:, None] + fresh  # [N, C]
+  new_tables = each(rows, tables(places))
+  if any(layouts.keeps_plain(slot) for slot in config.pattern):
+    prompt_tables = tables(jnp.maximum(slots - (p - counts[:, None]), 0))
+    own_tables = each(lambda a: a[:, None], tables(counts[:, None] + old))
+
+  def make(slot: config_lib.Slot):
+    to_prompt = attention.causal(p + fresh, slots, slot.window)
+    to_prompt = to_prompt & cache.prompt_mask[:, None]  # [N, C, P]
+    to_own = attention.causal(fresh, old, slot.window) & (old < start)
+    to_new = attention.causal(fresh, fresh, slot.window)
+
+    def mix(q, key, v, cache):
+      prompt_key, prompt_value, own_key, own_value = cache
+      q = rope_lib.rotate(q, new_tables[slot.rope])
+      turned = rope_lib.rotate(key, new_tables[slot.rope])
+      kept = key if layouts.keeps_plain(slot) else turned
+      if layouts.keeps_plain(slot):
+        prompt_key = rope_lib.rotate(prompt_key, prompt_tables[slot.rope])
+        own_key = rope_lib.rotate(own_key, own_tables[slot.rope])
+      q, turned, kept, v = (
+        a.reshape(n, s, *a.shape[1:]) for a in (q, turned, kept, v)
+      )
+      sources = (
+        (prompt_key, prompt_value, to_prompt[:, None]),
+        (own_key, own_value, to_own),
+        (turned, v, to_new),
+      )
+      out = layouts.attend(
+        config,
+        q,
+        [
+          attention.Source(keys.astype(q.dtype), values.astype(q.dtype), mask)
+          for keys, values, mask in sources
+        ],
+      )
+      return out.reshape(n * s, *out.shape[2:]), (kept, v)
+
+    return mix
+
+  x = decoder.embed(config, params, tokens.reshape(n * s, c), dtype)
+  x = decoder.place(config, params, x, rows(places))
+  x, new = decoder.run(
+    config,
+    params,
+    x,
+    [make(slot) for slot in config.pattern],
+    caches=_beside(cache),
+    spec=spec,
+    lora=lora,
+  )
+
+  def put(own: jax.Array, fresh: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_update_slice_in_dim(
+      own, fresh.astype(own.dtype), start, axis=own.ndim - 3
+    )
+
+  own = jax.tree.map(put, cache.own, new)
+  return x.reshape(n, s, c, -1), cache._replace(own=own)
