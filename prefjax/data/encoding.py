@@ -185,8 +185,10 @@ class Encoder:
       "lengths": dataclasses.asdict(self.lengths),
     }
 
-  def _encoded(self, text: views.GroupText, tools: Any) -> chat.Encoded:
-    """Token ids of one group, nothing cut.
+  def _encoded(
+    self, name: str, text: views.GroupText, tools: Any
+  ) -> chat.Encoded:
+    """Token ids of the group of a name, nothing cut.
 
     Raises:
       DataError: the conversation does not suit the template.
@@ -213,7 +215,7 @@ class Encoder:
     self, name: str, text: views.GroupText, tools: Any
   ) -> tuple[chat.Encoded, int]:
     """(a group within its limits, prompt tokens that were cut)."""
-    encoded = self._encoded(text, tools)
+    encoded = self._encoded(name, text, tools)
     most_prompt, most_response = self.lengths.of(name)
     if not text.responses:
       # Only the prompt counts: `truncate` would miss a response.
