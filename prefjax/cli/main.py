@@ -24,6 +24,8 @@ from prefjax.core import errors
 # modules are imported only when asked for: most of them bring JAX along.
 COMMANDS: dict[str, str] = {
   "train": "prefjax.cli.train",
+  "inspect": "prefjax.cli.inspect",
+  "data": "prefjax.cli.data",
   "doctor": "prefjax.cli.doctor",
 }
 
