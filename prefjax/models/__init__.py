@@ -5,6 +5,7 @@
 from prefjax.models.base import GroupHidden, Model, logits
 from prefjax.models.config import DecoderConfig, Rope, Slot
 from prefjax.models.lora import LoraSpec
+from prefjax.models.peft import load_adapter, save_adapter
 from prefjax.models.presets import preset
 from prefjax.models.pretrained import (
   from_pretrained,
@@ -20,8 +21,10 @@ __all__ = [
   "Rope",
   "Slot",
   "from_pretrained",
+  "load_adapter",
   "load_config",
   "logits",
   "preset",
+  "save_adapter",
   "save_pretrained",
 ]

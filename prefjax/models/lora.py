@@ -17,6 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from prefjax.core import errors, prng
+from prefjax.models import config as config_lib
+
+Config = config_lib.DecoderConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,98 @@ class LoraSpec:
   def scale(self) -> float:
     root = self.rank**0.5 if self.rank_stabilised else self.rank
     return self.alpha / root
+
+
+def projections(config: Config) -> dict[str, tuple[int, int]]:
+  """(inputs, outputs) of every projection that can be adapted, by name."""
+  hidden, inner = config.hidden_size, config.intermediate_size
+  wide = config.num_heads * config.head_dim
+  narrow = config.num_kv_heads * config.head_dim
+  sizes = {
+    "attention/q": (hidden, wide),
+    "attention/k": (hidden, narrow),
+    "attention/v": (hidden, narrow),
+    "attention/o": (wide, hidden),
+    "mlp/gate": (hidden, inner),
+    "mlp/up": (hidden, inner),
+    "mlp/down": (inner, hidden),
+  }
+  if not config.gated:
+    del sizes["mlp/gate"]
+  return sizes
+
+
+def init(key: jax.Array, config: Config, spec: LoraSpec, dtype=jnp.float32):
+  """A fresh adapter: A uniform in +-1 / sqrt(inputs), B zero.
+
+  Args:
+    key: of the draws; layer i's depend on (key, i, projection) only.
+    config: the decoder.
+    spec: what is adapted.
+    dtype: of the adapter.
+
+  Returns:
+    The tree; until B is trained it changes nothing.
+
+  Raises:
+    ModelError: `spec.targets` matches no projection of this decoder.
+  """
+  known = projections(config)
+  chosen = {n: s for n, s in known.items() if re.fullmatch(spec.targets, n)}
+  if not chosen:
+    raise errors.ModelError(
+      f"lora.targets={spec.targets!r} matches none of {', '.join(known)}"
+    )
+
+  def layer(index):
+    tree: dict[str, Any] = {}
+    for name, (inputs, outputs) in chosen.items():
+      own = jax.random.fold_in(key, prng.tag_id(name))
+      own = jax.random.fold_in(own, index)
+      bound = inputs**-0.5
+      shape = (inputs, spec.rank)
+      part, projection = name.split("/")
+      tree.setdefault(part, {})[projection] = {
+        "a": jax.random.uniform(own, shape, dtype, -bound, bound),
+        "b": jnp.zeros((spec.rank, outputs), dtype),
+      }
+    return tree
+
+  size, blocks = len(config.pattern), config.num_blocks
+  adapter = {
+    "blocks": {
+      str(s): jax.vmap(layer)(jnp.arange(blocks) * size + s)
+      for s in range(size)
+    }
+  }
+  if config.rest:
+    adapter["rest"] = {
+      str(s): layer(blocks * size + s) for s in range(len(config.rest))
+    }
+  return adapter
+
+
+def merge(params: Any, adapter: Any, spec: LoraSpec) -> Any:
+  """The base model's parameters with the adapter added into the kernels.
+
+  Args:
+    params: of the base model; not changed.
+    adapter: of `init` or a checkpoint.
+    spec: what it means.
+
+  Returns:
+    A tree like `params`; sums are made in float32 and rounded once.
+  """
+  if "a" in adapter:
+    kernel = params["kernel"]
+    high = jnp.promote_types(kernel.dtype, jnp.float32)
+    update = adapter["a"].astype(high) @ adapter["b"].astype(high)
+    merged = kernel.astype(high) + update * spec.scale
+    return {**params, "kernel": merged.astype(kernel.dtype)}
+  return {
+    **params,
+    **{name: merge(params[name], part, spec) for name, part in adapter.items()},
+  }
 
 
 class Adapter:

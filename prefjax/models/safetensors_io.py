@@ -65,6 +65,16 @@ def _open(path: pathlib.Path):
     ) from error
 
 
+def open_file(path: pathlib.Path) -> dict[str, LazyTensor]:
+  """All tensors of one file by name; reads the header only.
+
+  Raises:
+    ModelError: missing or damaged.
+  """
+  handle = _open(path)
+  return {name: LazyTensor(handle, path, name) for name in handle.keys()}
+
+
 def open_directory(directory: pathlib.Path) -> dict[str, LazyTensor]:
   """All tensors of a model directory by name; reads headers only.
 
@@ -79,8 +89,7 @@ def open_directory(directory: pathlib.Path) -> dict[str, LazyTensor]:
       raise errors.ModelError(
         f"{directory}: holds neither {SINGLE} nor {INDEX}"
       )
-    handle = _open(path)
-    return {name: LazyTensor(handle, path, name) for name in handle.keys()}
+    return open_file(path)
   weight_map = read_json(index_path).get("weight_map")
   if not isinstance(weight_map, dict):
     raise errors.ModelError(f"{index_path}: has no 'weight_map' object")
@@ -109,8 +118,7 @@ def write(
 ) -> None:
   """Writes tensors, in one file or in shards with an index.
 
-  Each file is written under another name and then renamed, so that a cut
-  write leaves no half file under a real name.
+  A cut write leaves no half file under a real name.
 
   Args:
     directory: an existing directory.
@@ -133,9 +141,7 @@ def write(
     if number > 1:
       file_name = f"model-{i + 1:05d}-of-{number:05d}.safetensors"
     tensors = {name: np.ascontiguousarray(get(name)) for name in names}
-    part = directory / f"{file_name}.part"
-    safetensors_numpy.save_file(tensors, str(part), metadata={"format": "pt"})
-    os.replace(part, directory / file_name)
+    write_file(directory / file_name, tensors)
     weight_map |= dict.fromkeys(names, file_name)
   index_path = directory / INDEX
   if number > 1:
@@ -144,6 +150,13 @@ def write(
     write_json(index_path, index)
   elif index_path.exists():
     index_path.unlink()  # an older, sharded save must not win at the next load
+
+
+def write_file(path: pathlib.Path, tensors: dict[str, np.ndarray]) -> None:
+  """Writes contiguous tensors into one file through a rename."""
+  part = path.with_name(f"{path.name}.part")
+  safetensors_numpy.save_file(tensors, str(part), metadata={"format": "pt"})
+  os.replace(part, path)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
