@@ -459,7 +459,8 @@ def subcommand(
   rows = [(name, about) for name, (about, _) in commands.items()]
   if argv and argv[0] in ("--help", "-h", "-help"):
     usage = f"usage: prefjax {command} COMMAND [flags]"
-    print("\n\n".join([usage, summary, texts.table(rows)]))
+    more = f"prefjax {command} COMMAND --help lists the flags of a command."
+    print("\n\n".join([usage, summary, texts.table(rows), more]))
     return 0
   if not argv:
     raise errors.ConfigError(f"say which: {texts.either(list(commands))}")

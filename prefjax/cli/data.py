@@ -5,11 +5,11 @@
 import pathlib
 import re
 
-from prefjax.cli import arguments
-from prefjax.data import layouts, presets, readers, splits
+from prefjax.cli import arguments, data_flags
+from prefjax.data import splits
 
-SUMMARY = "turn data files into prepared data sets"
-BUILD = "turn any readable file into an ArrayRecord data set of TFDS"
+SUMMARY = "Turn data files into prepared data sets."
+BUILD = "Turn any readable file into an ArrayRecord data set of TFDS."
 _DETAILS = """
 Reads and validates a file or folder and writes its records under
 OUT/NAME/VERSION, which TFDS and prefjax read by index, without TensorFlow.
@@ -18,15 +18,10 @@ OUT/NAME/VERSION, which TFDS and prefjax read by index, without TensorFlow.
 
 def _flags() -> arguments.Arguments:
   flags = arguments.Arguments("data build", BUILD, details=_DETAILS)
-  flags.path("data", help="file or folder", exists=True, required=True)
+  data_flags.declare(flags, on_bad="stop")
   flags.path("out", help="folder of data sets", kind="folder", required=True)
   flags.string("name", None, "of the data set (default from the file)")
-  flags.choice("layout", "auto", "of the rows", ("auto", *layouts.NAMES))
-  flags.choice("columns", None, "a column preset", tuple(presets.PRESETS))
-  flags.string("split", None, "split of a folder to read")
-  flags.choice("on_bad", "stop", "what a bad row does", ("stop", "skip"))
   flags.number("max_bad_fraction", 0.1, "most bad rows to skip", low=0, high=1)
-  flags.integer("limit", None, "most records to read", low=1)
   flags.number(
     "eval_fraction", 0.0, "of the prompts for the split test", low=0, high=0.9
   )
@@ -44,15 +39,7 @@ def _name(path: str) -> str:
 def build(argv: list[str]) -> int:
   """Runs `prefjax data build`."""
   args = _flags().parse(argv)
-  data = readers.read(
-    args.data,
-    layout=args.layout,
-    columns=args.columns,
-    split=args.split,
-    on_bad=args.on_bad,
-    max_bad_fraction=args.max_bad_fraction,
-    limit=args.limit,
-  )
+  data = data_flags.read(args, max_bad_fraction=args.max_bad_fraction)
   train, held = splits.held_out(
     data.records, args.eval_fraction, seed=args.seed
   )

@@ -2,19 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`prefjax inspect`: what a data file would be to a run."""
 
-from prefjax.cli import arguments, inspect_page
+from prefjax.cli import arguments, data_flags, inspect_page
 from prefjax.data import (
   encoding,
   inspection,
-  layouts,
   pipeline,
-  presets,
-  readers,
   tokenizers,
   views,
 )
 
-SUMMARY = "show what a data file holds, how long it is and what training sees"
+SUMMARY = "Show what a data file holds, how long it is, what training sees."
 _DETAILS = """
 Prints the layout that was recognised, rows that are left out and why, token
 lengths before cutting, the padding of every bucket, and some examples with
@@ -24,7 +21,7 @@ the tokens that count. Nothing is written.
 
 def _flags() -> arguments.Arguments:
   flags = arguments.Arguments("inspect", SUMMARY, details=_DETAILS)
-  flags.path("data", help="file or folder", exists=True, required=True)
+  data_flags.declare(flags, on_bad="skip")
   flags.string(
     "tokenizer",
     "bytes",
@@ -34,11 +31,6 @@ def _flags() -> arguments.Arguments:
   flags.choice("pairs", "all", "pairs that scores give", views.PAIR_MODES)
   flags.words("attributes", (), "of rated records (default all)")
   flags.words("extras", (), "numeric fields that travel along")
-  flags.choice("layout", "auto", "of the rows", ("auto", *layouts.NAMES))
-  flags.choice("columns", None, "a column preset", tuple(presets.PRESETS))
-  flags.string("split", None, "split of a folder")
-  flags.integer("limit", None, "most records to read", low=1)
-  flags.choice("on_bad", "skip", "what a bad row does", ("stop", "skip"))
   flags.string("template", None, "chat template: a name or Jinja source")
   flags.integer("max_prompt", 512, "most prompt tokens", low=1)
   flags.integer("max_response", 512, "most tokens of a response", low=1)
@@ -54,15 +46,7 @@ def main(argv: list[str]) -> int:
   """Runs the command."""
   args = _flags().parse(argv)
   tokenizer = tokenizers.load(args.tokenizer)
-  data = readers.read(
-    args.data,
-    layout=args.layout,
-    columns=args.columns,
-    split=args.split,
-    limit=args.limit,
-    on_bad=args.on_bad,
-    max_bad_fraction=1.0,
-  )
+  data = data_flags.read(args, max_bad_fraction=1.0)
   options = {
     "pairs": args.pairs,
     "attributes": args.attributes,

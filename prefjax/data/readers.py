@@ -223,5 +223,9 @@ def read(
       f" {report.bad_rows[0]}"
     )
   if not kept:
-    raise errors.DataError(f"{name}: no usable record; {report.summary()}")
+    lost = [*report.bad_rows, *report.left_out]
+    first = f"; the first row: {lost[0]}" if lost else ""
+    raise errors.DataError(
+      f"{name}: no usable record; {report.summary()}{first}"
+    )
   return reports.Dataset(tuple(kept), report)
