@@ -11,6 +11,7 @@ from prefjax.data.curricula import (
   difficulty_from_gap,
 )
 from prefjax.data.encoding import Encoder, EncodeReport, Lengths
+from prefjax.data.histories import history_pairs
 from prefjax.data.joint_pairs import joint_pairs
 from prefjax.data.label_noise import flip_preferences
 from prefjax.data.loading import (
@@ -101,6 +102,7 @@ __all__ = [
   "flip_preferences",
   "format_rationale_prompt",
   "held_out",
+  "history_pairs",
   "joint_pairs",
   "keep_temporal_video",
   "load",

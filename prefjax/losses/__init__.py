@@ -23,6 +23,14 @@ from prefjax.losses.batch_coupled import (
   beta_dpo_select,
 )
 from prefjax.losses.blinding import bpo_blind
+from prefjax.losses.contrastive import simcse, sinkhorn_codes, swav
+from prefjax.losses.distillation import (
+  adpa,
+  adpa_objective,
+  adpa_sparse,
+  dckd,
+  token_kl,
+)
 from prefjax.losses.divergence import f_dpo, sequential_kl, tdpo
 from prefjax.losses.joint import dove
 from prefjax.losses.length import ld_dpo, ld_logps, ld_token_weights
@@ -42,6 +50,7 @@ from prefjax.losses.pairwise import (
   implicit_rewards,
   ipo,
 )
+from prefjax.losses.personalised import nextquill
 from prefjax.losses.prompt_pairs import (
   mapl_inter_dpo,
   mapl_inter_rm,
@@ -55,6 +64,11 @@ from prefjax.losses.rationale import (
 )
 from prefjax.losses.reference_free import cpo, nll, orpo, simpo, slic
 from prefjax.losses.registry import get, names
+from prefjax.losses.reward import (
+  bradley_terry,
+  metarm_difference,
+  metarm_gradient,
+)
 from prefjax.losses.robust import (
   noise_corrected,
   rdpo,
@@ -75,6 +89,9 @@ from prefjax.losses.weighting import log_collision_probability, wpo, wpo_weights
 
 __all__ = [
   "add_rationale",
+  "adpa",
+  "adpa_objective",
+  "adpa_sparse",
   "aot",
   "aot_unpaired",
   "apo_down",
@@ -86,9 +103,11 @@ __all__ = [
   "beta_dpo",
   "beta_dpo_select",
   "bpo_blind",
+  "bradley_terry",
   "cal_dpo",
   "conservative_dpo",
   "cpo",
+  "dckd",
   "discopop",
   "dove",
   "dpo",
@@ -113,9 +132,12 @@ __all__ = [
   "mapl_inter_rm",
   "mapl_intra_dpo",
   "mapl_intra_rm",
+  "metarm_difference",
+  "metarm_gradient",
   "mpo",
   "names",
   "nca_pair",
+  "nextquill",
   "nll",
   "noise_corrected",
   "odpo",
@@ -130,11 +152,15 @@ __all__ = [
   "sampo",
   "sampo_masks",
   "sequential_kl",
+  "simcse",
   "simpo",
+  "sinkhorn_codes",
   "slic",
   "sppo_hard",
   "step_dpo",
+  "swav",
   "tdpo",
+  "token_kl",
   "weighted_sum",
   "wpo",
   "wpo_weights",

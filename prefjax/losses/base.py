@@ -120,3 +120,15 @@ def same_rows(function: str, **arrays) -> None:
         f"{function}: {name} has shape {jnp.shape(value)}, expected"
         f" {jnp.shape(like)[:-1]} rows like {first} {jnp.shape(like)}"
       )
+
+
+def vocab_kl(log_p, log_q) -> jax.Array:
+  """KL(p || q) over the last axis, in nats.
+
+  A token with p = 0 counts 0 whatever its log-probs, and passes no NaN into
+  a gradient.
+  """
+  p = jnp.exp(log_p)
+  possible = p > 0
+  gap = jnp.where(possible, log_p, 0.0) - jnp.where(possible, log_q, 0.0)
+  return jnp.sum(jnp.where(possible, p, 0.0) * gap, axis=-1)

@@ -177,9 +177,5 @@ def sequential_kl(logits, ref_logits, mask) -> jax.Array:
   )
   log_policy = jax.nn.log_softmax(logits, axis=-1)
   log_ref = jax.nn.log_softmax(ref_logits, axis=-1)
-  # A reference probability of 0 weighs its (infinite) log-ratio by 0.
-  ref = jnp.exp(log_ref)
-  token_kl = jnp.sum(
-    jnp.where(ref > 0, ref * (log_ref - log_policy), 0.0), axis=-1
-  )  # [B, T]
+  token_kl = base.vocab_kl(log_ref, log_policy)  # [B, T]
   return masking.masked_sum(token_kl, kept, axis=-1)

@@ -17,14 +17,27 @@ from prefjax import losses
 B, T, U, V, K, D, P = 6, 5, 7, 11, 4, 8, 3
 
 # Losses whose rows meet: not independent of who shares the batch.
-COUPLED = frozenset({"aot", "aot_unpaired", "beta_dpo"})
+COUPLED = frozenset({"aot", "aot_unpaired", "beta_dpo", "simcse", "swav"})
 
 # Losses of arrays that belong to the batch as a whole (no leading B).
-SHARED = frozenset()
+SHARED = frozenset({"prototypes"})
 
 # Positional arguments that the names do not explain: loss -> argument ->
 # shape (floats) or a function of the generator.
-SPECIAL = {}
+SPECIAL = {
+  "adpa_objective": {
+    **dict.fromkeys(
+      ("logits", "teacher_logits", "ref_teacher_logits"), (B, U, V)
+    ),
+    "mask": lambda rng: _ragged(rng, (B, U)),
+  },
+  "adpa_sparse": {
+    "indices": lambda rng: rng.integers(0, V, (B, T, K)).astype(np.int32),
+    "values": (B, T, K),
+  },
+  "simcse": {"anchor": (B, D), "positive": (B, D)},
+  "swav": {"view_a": (B, D), "view_b": (B, D), "prototypes": (P, D)},
+}
 
 # Keywords without a default.
 REQUIRED = {"kto": {"reference_point": 1.5}}
@@ -42,6 +55,14 @@ FLIPS = {
   ("aot_unpaired", "sort_rows"): (2, {}),
   ("wpo", "max_weight"): (None, {}),
   ("beta_dpo", "min_beta"): (50.0, {}),
+  ("simcse", "mask"): (np.array([1, 1, 0, 1, 0, 1]), {}),
+  ("swav", "mask"): (np.array([1, 1, 0, 1, 0, 1]), {}),
+  ("swav", "iterations"): (1, {}),
+  ("nextquill", "threshold"): (-1.0, {}),
+  ("nextquill", "weighting"): ("js", {}),
+  ("token_kl", "direction"): ("reverse", {}),
+  ("adpa", "clip_advantage"): (0.5, {}),
+  ("adpa_objective", "clip_advantage"): (0.5, {}),
   ("rationale_dpo", "rationale_form"): ("logsigmoid", {}),
 }
 
