@@ -240,27 +240,3 @@ def test_digest_changes_with_content(tmp_path):
   assert readers.read(path).digest() == first
   path.write_text(jsonl(ROWS[:2]), "utf-8")
   assert readers.read(path).digest() != first
-
-
-@pytest.mark.skipif(
-  not os.environ.get("PREFJAX_DATA"), reason="PREFJAX_DATA is not set"
-)
-@pytest.mark.parametrize(
-  "name,layout,kept",
-  [
-    ("hh-rlhf-harmless/pairs.jsonl.gz", "hh_rlhf", 1533),
-    ("pandalm/pairs.jsonl", "pandalm", 648),
-    ("llmbar/pairs.jsonl", "llmbar", 397),
-    ("hhh-alignment/pairs.jsonl", "trl_preference", 143),
-    ("dpo-kto-demo/dpo.jsonl.gz", "sharegpt_ranking", 197),
-    ("dpo-kto-demo/kto.jsonl.gz", "sharegpt_label", 213),
-    ("dove-helpful/pairs.jsonl", "joint", 227),
-    ("gsm8k/solutions_k4.jsonl.gz", "gsm8k_solutions", 877),
-    ("step-labels-gsm8k/steps.jsonl.gz", "mr_gsm8k", 407),
-    ("tool-reward/pairs.jsonl.gz", "tool_reward", 168),
-  ],
-)
-def test_public_data_sets(name, layout, kept):
-  path = os.path.join(os.environ["PREFJAX_DATA"], name)
-  report = readers.read(path, on_bad="skip").report
-  assert (report.layout, report.kept) == (layout, kept)
