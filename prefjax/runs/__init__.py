@@ -3,6 +3,6 @@
 """Whole runs from a config: what the command line and notebooks call."""
 
 from prefjax.runs.loading import load_policy, read_config
-from prefjax.runs.train import Outcome, train
+from prefjax.runs.training import Outcome, train
 
 __all__ = ["Outcome", "load_policy", "read_config", "train"]

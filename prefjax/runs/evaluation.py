@@ -86,7 +86,7 @@ class Watcher:
   """Evaluates one stage on its held-out records.
 
   Args:
-    run: the run (see `runs.train.Run`).
+    run: the run (see `runs.run.Run`).
     objective: of the stage.
     stage: what is trained.
     still: frozen roles that never change.

@@ -91,6 +91,12 @@ def open_source(config: config_lib.ModelConfig, seed: int) -> Source:
     ModelError: the files cannot be used, or the tokenizer has ids that the
       model lacks.
   """
+  for name in ("dtype", "compute_dtype"):
+    if getattr(config, name) == "float64" and not jax.config.jax_enable_x64:
+      raise errors.ConfigError(
+        f"model.{name}: float64 needs the 64-bit mode of JAX; set the"
+        " environment variable JAX_ENABLE_X64=1"
+      )
   dtype = jnp.dtype(config.dtype)
   spec = lora_spec(config.lora)
   tokenizer = _tokenizer(config)

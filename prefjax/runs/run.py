@@ -1,0 +1,93 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What all stages of a run share: model, devices, data, first weights."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from prefjax import config as config_lib
+from prefjax.core import errors, prng
+from prefjax.methods import language_model
+from prefjax.models import lora as lora_lib
+from prefjax.runs import models as run_models
+from prefjax.runs import placement, scoring
+from prefjax.runs import stages as stages_lib
+from prefjax.train import mesh as mesh_lib
+
+RULES = language_model.SHARDING_RULES
+
+
+class Run:
+  """One run in one work directory.
+
+  Args:
+    config: what to do.
+    workdir: where everything is written; made if missing, mode 0700.
+    devices: to run on; default all.
+  """
+
+  def __init__(
+    self,
+    config: config_lib.Config,
+    workdir: str | os.PathLike,
+    devices: Sequence[Any] | None = None,
+  ):
+    self.config = config
+    self.workdir = pathlib.Path(workdir)
+    self.source = run_models.open_source(config.model, config.seed)
+    mesh = mesh_lib.make_mesh(
+      **dataclasses.asdict(config.mesh), devices=devices
+    )
+    for name in config_lib.stage_names(config):
+      own = config_lib.stage(config, name)
+      mesh_lib.check_batch(mesh, own.data.batch_size, own.train.micro_batches)
+      if own.train.parallel != config.train.parallel:
+        raise errors.ConfigError(
+          f"stages.{name}.train.parallel: the same for all stages"
+        )
+    self.place = placement.Placement(mesh, config.train.parallel)
+    self.compute = language_model.Compute(
+      layout=config.model.layout,
+      dtype=run_models.compute_dtype(config.model),
+      remat=config.model.remat,
+    )
+    self.stages = stages_lib.prepare(config, self.source, self.workdir)
+    self._initial: Any = None
+    self.scorer = scoring.scorer(
+      self.source.model,
+      self.compute,
+      has_adapter=self.source.model.lora is not None,
+    )
+
+  # --- weights ---------------------------------------------------------------
+
+  @property
+  def has_adapter(self) -> bool:
+    return self.source.model.lora is not None
+
+  def initial(self) -> Any:
+    """The weights that the config names, on the devices; kept."""
+    if self._initial is None:
+      shapes = self.source.model.shapes(self.source.dtype)
+      self._initial = self.source.load(self.place.shardings(shapes, RULES))
+    return self._initial
+
+  def first_policy(self) -> Any:
+    """Trained arrays at the very beginning."""
+    if self.has_adapter:
+      key = prng.step_key(self.config.seed, 0, "lora")
+      adapter = lora_lib.init(key, self.source.model.config, self._spec())
+      return self.place.put(adapter, RULES)
+    return self.place.copy(self.initial())
+
+  def _spec(self) -> lora_lib.LoraSpec:
+    return self.source.model.lora
+
+  def policy_weights(self, policy: Any) -> tuple[Any, Any]:
+    """(decoder weights, adapter or None) to run the policy with."""
+    if self.has_adapter:
+      return self.initial(), policy
+    return policy, None

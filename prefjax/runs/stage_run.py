@@ -1,0 +1,321 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""One stage while it runs: state, frozen roles, references, batches."""
+
+import contextlib
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from prefjax import checkpoint
+from prefjax import config as config_lib
+from prefjax.core import errors, prng
+from prefjax.data import pipeline
+from prefjax.methods import language_model
+from prefjax.methods import objective as objective_lib
+from prefjax.models import lora as lora_lib
+from prefjax.runs import data as run_data
+from prefjax.runs import references
+from prefjax.runs import run as run_lib
+from prefjax.runs import stages as stages_lib
+from prefjax.train import mesh as mesh_lib
+from prefjax.train import optim
+from prefjax.train import state as state_lib
+
+Run = run_lib.Run
+
+
+def _fresh_state(run: Run, stage: stages_lib.Stage, policy, tx, opt_state):
+  """The moving part of a state at the beginning of a stage."""
+  params = {"policy": policy}
+  if opt_state is None:
+    shapes = jax.eval_shape(tx.init, params)
+    shardings = run.place.shardings(shapes, run_lib.RULES)
+    opt_state = jax.jit(tx.init, out_shardings=shardings)(params)
+  key = prng.step_key(run.config.seed, stage.start, "method_state")
+  state = state_lib.TrainState(
+    step=jnp.asarray(stage.start, jnp.int32),
+    params=params,
+    frozen={},
+    opt_state=opt_state,
+    method_state=stage.method.init_state(key),
+    seed=jnp.asarray(run.config.seed, jnp.uint32),
+  )
+  # Placed like what a step returns, or the second step would compile anew.
+  return run.place.put(state, run_lib.RULES)
+
+
+def make_optimizer(config: config_lib.OptConfig):
+  """The optimiser of an opt section."""
+  return optim.make_optimizer(
+    config.name,
+    b1=config.b1,
+    b2=config.b2,
+    eps=config.eps,
+    weight_decay=config.weight_decay,
+    decay_pattern=config.decay_pattern,
+    clip_norm=config.clip_norm or None,
+    moment_dtype=jnp.dtype(config.moment_dtype)
+    if config.moment_dtype
+    else None,
+    role_scales=config.role_scales or None,
+  )
+
+
+def make_schedule(stage: stages_lib.Stage):
+  opt = stage.config.opt
+  return optim.make_schedule(
+    opt.schedule,
+    opt.learning_rate,
+    total_steps=stage.stop - stage.start,
+    warmup_steps=opt.warmup_steps,
+    final_fraction=opt.final_fraction,
+    start=stage.start,
+  )
+
+
+def check_kept_optimizers(parts: Sequence["StageRun"]) -> None:
+  """Checks that a stage can go on with the optimiser of the one before.
+
+  Raises:
+    ConfigError: its state has another structure.
+  """
+  for before, own in itertools.pairwise(parts):
+    if own.stage.config.train.reset_optimizer:
+      continue
+    first, second = (
+      jax.tree.map(lambda x: (x.shape, x.dtype), part.template().opt_state)
+      for part in (before, own)
+    )
+    if first != second:
+      raise errors.ConfigError(
+        f"stages.{own.stage.name}.train.reset_optimizer: the optimiser is not"
+        " that of the stage before; set it to True"
+      )
+
+
+class StageRun:
+  """One stage while it runs.
+
+  Args:
+    run: the run it belongs to.
+    stage: what to do.
+  """
+
+  def __init__(self, run: Run, stage: stages_lib.Stage):
+    self.run = run
+    self.stage = stage
+    train = stage.config.train
+    self.tx = make_optimizer(stage.config.opt)
+    self.mode = train.reference if stage.uses_reference else "none"
+    if self.mode == "none" and stage.uses_reference:
+      raise errors.ConfigError(
+        f"train.reference: {stage.config.method.name} needs a reference; use"
+        " live or precomputed"
+      )
+    if train.reference_from == "previous" and run.has_adapter:
+      raise errors.ConfigError(
+        "train.reference_from: with an adapter the reference is the base"
+        " model; use initial"
+      )
+    self.objective = language_model.LanguageModelObjective(
+      stage.method,
+      run.source.model,
+      self._init,
+      compute=run.compute,
+      reference=self.mode,
+      reference_mix=train.reference_mix if stage.uses_reference else 0.0,
+      reference_every=train.reference_every,
+    )
+    self.references: dict[str, references.ReferenceStore] = {}
+    self.reference_keys: dict[str, str] = {}
+
+  def _init(self, key):
+    frozen = {}
+    if self.run.has_adapter:
+      frozen["base"] = self.run.initial()
+    elif self.mode == "live":
+      frozen["reference"] = self.run.initial()
+    return objective_lib.Init(
+      {"policy": self.run.first_policy()},
+      frozen,
+      self.stage.method.init_state(key),
+    )
+
+  @property
+  def from_previous(self) -> bool:
+    """Whether the reference is the policy of the stage before."""
+    return (
+      self.mode != "none"
+      and self.stage.index > 0
+      and self.stage.config.train.reference_from == "previous"
+    )
+
+  def frozen(self, reference: Any) -> dict[str, Any]:
+    """Frozen roles from the reference's weights."""
+    if self.run.has_adapter:
+      return {"base": self.run.initial()}
+    if self.mode == "live":
+      return {"reference": reference}
+    return {}
+
+  def begin(self, policy: Any, opt_state: Any = None):
+    """(moving state, still frozen roles) at the beginning of the stage.
+
+    Args:
+      policy: trained arrays; owned by the state from here on.
+      opt_state: of the stage before, or None for a fresh one.
+    """
+    reference = None
+    if self.mode != "none":
+      if self.from_previous:
+        reference = self.run.place.copy(policy)
+      else:
+        reference = self.run.initial()
+      if self.mode == "precomputed":
+        self._precompute(reference)
+    state = _fresh_state(self.run, self.stage, policy, self.tx, opt_state)
+    frozen = self.frozen(reference)
+    return self._split(state, frozen)
+
+  def _split(self, state, frozen):
+    moving = {
+      k: self.run.place.copy(v)
+      for k, v in frozen.items()
+      if k in self.objective.moving
+    }
+    still = {k: v for k, v in frozen.items() if k not in moving}
+    return dataclasses.replace(state, frozen=moving), still
+
+  def template(self):
+    """(shapes of the moving state with shardings, frozen spec to restore)."""
+    model = self.run.source.model
+    if self.run.has_adapter:
+      policy = jax.eval_shape(
+        lambda: lora_lib.init(jax.random.key(0), model.config, model.lora)
+      )
+    else:
+      policy = model.shapes(self.run.source.dtype)
+    params = {"policy": policy}
+    weights = model.shapes(self.run.source.dtype)
+    frozen = {r: weights for r in self.objective.moving}
+    shapes = state_lib.TrainState(
+      step=jax.ShapeDtypeStruct((), jnp.int32),
+      params=params,
+      frozen=frozen,
+      opt_state=jax.eval_shape(self.tx.init, params),
+      method_state=jax.eval_shape(
+        lambda: self.stage.method.init_state(jax.random.key(0))
+      ),
+      seed=jax.ShapeDtypeStruct((), jnp.uint32),
+    )
+    return _with_shardings(self.run, shapes)
+
+  def still_template(self) -> dict[str, Any]:
+    """Frozen roles as the manifest should know them: arrays, or shapes."""
+    names = set(self.frozen(None)) - set(self.objective.moving)
+    if not names:
+      return {}
+    if self.from_previous:
+      shapes = self.run.source.model.shapes(self.run.source.dtype)
+      return {name: _with_shardings(self.run, shapes) for name in names}
+    return {name: self.run.initial() for name in names}
+
+  # --- precomputed references ------------------------------------------------
+
+  def _folder(self) -> pathlib.Path:
+    cache = self.stage.config.data.cache_dir
+    return pathlib.Path(cache) if cache else self.run.workdir / "references"
+
+  def _key(self, reference: Any, tokens) -> str:
+    digests = checkpoint.tree_digest(reference)
+    return references.key(
+      {
+        "tokens": tokens.fingerprint,
+        "weights": {k: dataclasses.asdict(v) for k, v in digests.items()},
+        "model": repr(self.run.source.model.config),
+        "dtype": str(self.run.compute.dtype),
+      }
+    )
+
+  def _precompute(self, reference: Any) -> None:
+    """Reference log-probs of training and held-out examples."""
+    run = self.run
+    rows = run.place.rows(self.stage.config.data.batch_size)
+    for name, tokens in self._tokens().items():
+      source = run_data.eval_source(tokens, rows)
+      key = self._key(reference, tokens)
+      self.reference_keys[name] = key
+
+      def make(source=source):
+        return references.compute(
+          source,
+          run.scorer,
+          reference,
+          place=lambda group: mesh_lib.to_global(run.place.mesh, group),
+        )
+
+      self.references[name] = references.build_or_open(
+        self._folder(), key, make
+      )
+
+  def _tokens(self) -> dict[str, Any]:
+    tokens = {"train": self.stage.tokens, "held_out": self.stage.held_out}
+    return {name: store for name, store in tokens.items() if store is not None}
+
+  def reopen(self, metadata: dict[str, Any]) -> None:
+    """Opens the stored references of a run that goes on."""
+    if self.mode != "precomputed":
+      return
+    if not self.from_previous:
+      self._precompute(self.run.initial())
+      return
+
+    def gone():
+      raise errors.CheckpointError(
+        f"{self._folder()}: the reference log-probs of this stage are missing"
+        " or damaged, and the weights they came from are not kept; start the"
+        " run again, or set train.reference=live"
+      )
+
+    self.reference_keys = dict(metadata.get("reference_keys") or {})
+    for name in self._tokens():
+      self.references[name] = references.build_or_open(
+        self._folder(), str(self.reference_keys.get(name)), gone
+      )
+
+  def batches(self, start: int) -> "contextlib.AbstractContextManager":
+    """Iterates over (update of the run, batch) from `start`."""
+    source: Any = self.stage.source
+    if self.references:
+      source = references.WithReference(source, self.references["train"])
+    depth = self.stage.config.data.prefetch
+    return _Batches(source, start - self.stage.start, self.stage.start, depth)
+
+
+class _Batches:
+  """Prefetched batches numbered by the update of the whole run."""
+
+  def __init__(self, source, step: int, offset: int, depth: int):
+    self._prefetch = pipeline.prefetch(source, step, depth=depth)
+    self._offset = offset
+
+  def __enter__(self) -> Iterator[tuple[int, Any]]:
+    return ((step + self._offset, batch) for step, batch in self._prefetch)
+
+  def __exit__(self, *exception: object) -> None:
+    self._prefetch.close()
+
+
+def _with_shardings(run: Run, shapes: Any) -> Any:
+  shardings = run.place.shardings(shapes, run_lib.RULES)
+  return jax.tree.map(
+    lambda s, at: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=at),
+    shapes,
+    shardings,
+  )

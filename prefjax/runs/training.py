@@ -1,0 +1,293 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A whole run: stages, evaluation, checkpoints, exact resume, report."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from prefjax import checkpoint
+from prefjax import config as config_lib
+from prefjax.core import errors
+from prefjax.models import base
+from prefjax.models import lora as lora_lib
+from prefjax.runs import evaluation, stage_run
+from prefjax.runs import resume as resume_lib
+from prefjax.runs import run as run_lib
+from prefjax.train import loop, progress, signals, writers
+
+Run = run_lib.Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """How a call of `train` ended.
+
+  Attributes:
+    workdir: of the run.
+    step: updates done.
+    interrupted: a signal ended it; call again to go on.
+    exit_status: for the process: 0, or 128 + the signal.
+    report: path of report.html, or None.
+  """
+
+  workdir: pathlib.Path
+  step: int
+  interrupted: bool
+  exit_status: int
+  report: pathlib.Path | None
+
+
+def _make_workdir(path: pathlib.Path) -> None:
+  try:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    probe = path / ".writable"
+    probe.write_text("")
+    probe.unlink()
+  except OSError as error:
+    raise errors.CheckpointError(
+      f"{path}: cannot be used as a work directory ({error.strerror}); choose"
+      " a writable one"
+    ) from error
+
+
+def _remove_if_empty(path: pathlib.Path) -> None:
+  """Takes back a folder that was made for nothing."""
+  try:
+    path.rmdir()
+  except OSError:
+    pass  # something is in it
+
+
+def _write_config(run: Run) -> None:
+  path = run.workdir / "config.json"
+  text = json.dumps(config_lib.to_json(run.config), indent=2)
+  scratch = path.with_suffix(".partial")
+  scratch.write_text(text + "\n", encoding="utf-8")
+  os.replace(scratch, path)
+
+
+def train(
+  config: config_lib.Config,
+  workdir: str | os.PathLike,
+  *,
+  devices: Sequence[Any] | None = None,
+) -> Outcome:
+  """Trains, or goes on training, in a work directory.
+
+  Writes config.json, metrics.jsonl (a line an update), checkpoints/,
+  eval.json, samples.jsonl, policy/ and report.html. Called again it resumes
+  from the newest good checkpoint, exactly: the same examples, draws and
+  updates as without the interruption.
+
+  Args:
+    config: the run.
+    workdir: its directory.
+    devices: to run on; default all.
+
+  Raises:
+    PrefjaxError: one line about what is wrong and what to do.
+  """
+  path = pathlib.Path(workdir)
+  is_new = not path.exists()
+  _make_workdir(path)
+  with signals.StopSignal() as stop:
+    try:
+      driver = _Driver(Run(config, path, devices), stop)
+    except errors.PrefjaxError:
+      if is_new:
+        _remove_if_empty(path)
+      raise
+    return driver.drive()
+
+
+class _Driver:
+  """Runs the stages one after the other."""
+
+  def __init__(self, run: Run, stop: signals.StopSignal):
+    self.run = run
+    self.stop = stop
+    self.directory = run.workdir / "checkpoints"
+    self.parts = [stage_run.StageRun(run, stage) for stage in run.stages]
+    stage_run.check_kept_optimizers(self.parts)
+
+  def drive(self) -> Outcome:
+    run = self.run
+    position = resume_lib.resume(run, self.parts, self.directory)
+    _write_config(run)
+    sinks: list[writers.Writer] = [self._metrics(position)]
+    if run.config.log.tensorboard:
+      sinks.append(writers.TensorBoardWriter(run.workdir / "tensorboard"))
+    self.writer = writers.MultiWriter(sinks)
+    options = run.config.checkpoint
+    self.checkpointer = checkpoint.Checkpointer(
+      self.directory,
+      keep=options.keep,
+      keep_best=options.keep_best,
+      best_metric=options.best_metric or None,
+      best_mode=options.best_mode,
+      store_frozen=any(
+        s.config.train.reference_from == "previous" for s in run.stages
+      ),
+    )
+    try:
+      with self.checkpointer:
+        result = self._stages(position)
+    finally:
+      self.writer.close()
+    return result
+
+  def _metrics(self, position: resume_lib.Position | None):
+    """metrics.jsonl with the rows that the checkpoint stands for."""
+    at, later = -1, set()
+    if position is not None:
+      at = position.step
+      # At a border of stages the next one has begun with the same number.
+      later = {s.name for s in self.run.stages[position.stage + 1 :]}
+    return writers.JsonlWriter(
+      self.run.workdir / "metrics.jsonl",
+      keep_to=at,
+      keep=lambda row: row.get("stage", "") not in later,
+    )
+
+  def _stages(self, position: resume_lib.Position | None) -> Outcome:
+    run = self.run
+    first = position.stage if position else 0
+    policy = opt_state = None
+    step = position.step if position else 0
+    for own in self.parts[first:]:
+      stage = own.stage
+      metadata: dict[str, Any] = {}
+      if position is not None and stage.index == position.stage:
+        state, still = position.state, position.still
+        metadata = position.metadata
+        own.reopen(metadata)
+      else:
+        if policy is None:
+          policy = run.first_policy()
+        keep = not stage.config.train.reset_optimizer
+        state, still = own.begin(policy, opt_state if keep else None)
+      if step < stage.stop or stage is run.stages[-1]:
+        outcome = self._stage(own, state, still, step, metadata)
+        state, step = outcome.state, outcome.step
+        if outcome.interrupted:
+          return Outcome(run.workdir, step, True, self.stop.exit_status, None)
+      policy, opt_state = state.params["policy"], state.opt_state
+    report = self._finish(policy)
+    return Outcome(run.workdir, step, False, 0, report)
+
+  def _stage(self, own: stage_run.StageRun, state, still, step, metadata):
+    run, stage, config = self.run, own.stage, own.stage.config
+    train_step = run.place.train_step(
+      own.objective,
+      own.tx,
+      stage_run.make_schedule(stage),
+      micro_batches=config.train.micro_batches,
+      still=still,
+    )
+    watcher = evaluation.Watcher(
+      run, own.objective, stage, still, own.references.get("held_out")
+    )
+    tag = {"stage": stage.name} if stage.name else {}
+    show = progress.make(
+      config.log.progress and jax.process_index() == 0,
+      stage.name or config.method.name,
+      step,
+      stage.stop,
+    )
+    for note in stage.records.notes if step == stage.start else ():
+      show.note(note)
+    if step == stage.start:
+      numbers = watcher.evaluate(state)
+      if numbers:
+        self.writer.write({"step": step, **tag, **numbers})
+      if stage is run.stages[-1]:
+        watcher.before(state)
+    if self.stop.received and step < stage.stop:
+      # Nothing was done since the last save.
+      show.close()
+      return loop.Result(state, step, True, loop.Goodput())
+
+    def save(state, number, row):
+      extra = dict(metadata)
+      if own.reference_keys:
+        extra["reference_keys"] = own.reference_keys
+      self.checkpointer.save(
+        number,
+        state,
+        metadata={
+          "config": config_lib.to_json(run.config),
+          "data_fingerprint": stage.source.fingerprint,
+          "tokenizer_hash": run.source.tokenizer.fingerprint,
+          "stage": {
+            "index": stage.index,
+            "name": stage.name,
+            "start": stage.start,
+          },
+          **extra,
+        },
+        metrics={k: v for k, v in row.items() if isinstance(v, float)},
+        frozen=still,
+      )
+
+    plan = loop.Plan(
+      start=step,
+      stop=stage.stop,
+      eval_every=config.eval.every,
+      save_every=config.checkpoint.every,
+      max_bad_steps=config.train.max_bad_steps,
+    )
+    try:
+      with own.batches(step) as batches:
+        result = loop.run(
+          state,
+          plan,
+          loop.Hooks(
+            batch=batches,
+            step=train_step,
+            save=save,
+            evaluate=watcher.evaluate if watcher.has_data else None,
+            writer=self.writer,
+            progress=show,
+            stop=self.stop,
+            tag=tag,
+          ),
+        )
+    finally:
+      show.close()
+    if not result.interrupted:
+      if step < stage.stop:
+        self.writer.write({"step": result.step, **tag, **result.goodput.row()})
+      if stage is run.stages[-1]:
+        watcher.after(result.state)
+    self.writer.flush()
+    return result
+
+  def _finish(self, policy: Any) -> pathlib.Path | None:
+    run, log = self.run, self.run.config.log
+    if jax.process_index() != 0:
+      return None
+    if log.export:
+      export_policy(run, policy, run.workdir / "policy")
+    if not log.report:
+      return None
+    from prefjax.analysis import report
+
+    return report.from_workdir(run.workdir)
+
+
+def export_policy(run: Run, policy: Any, folder: pathlib.Path) -> None:
+  """Writes the trained policy as a model directory, adapters merged."""
+  from prefjax import models
+
+  weights, adapter = run.policy_weights(policy)
+  if adapter is not None:
+    weights = lora_lib.merge(weights, adapter, run.source.model.lora)
+  models.save_pretrained(
+    folder, base.Model(run.source.model.config), weights, run.source.tokenizer
+  )
