@@ -6,8 +6,10 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 from prefjax.core import errors
 
@@ -24,6 +26,8 @@ class Writer(Protocol):
 
 def _plain(value: Any) -> Any:
   """JSON has no NaN and no infinity: they are written as text."""
+  if isinstance(value, np.generic):
+    value = value.item()
   if isinstance(value, float) and not math.isfinite(value):
     return str(value)
   return value
@@ -36,10 +40,17 @@ class JsonlWriter:
     path: the file.
     keep_to: rows with a larger "step" are dropped first: they were written
       after the checkpoint that the run goes on from and will come again.
+    keep: whether a row up to there stays.
   """
 
-  def __init__(self, path: str | os.PathLike, keep_to: int = -1):
+  def __init__(
+    self,
+    path: str | os.PathLike,
+    keep_to: int = -1,
+    keep: Callable[[Mapping[str, Any]], bool] = lambda row: True,
+  ):
     self._path = pathlib.Path(path)
+    self._keep = keep
     try:
       kept = self._kept(keep_to)
       scratch = self._path.with_suffix(".partial")
@@ -60,7 +71,7 @@ class JsonlWriter:
     for line in self._path.read_text(encoding="utf-8").split("\n"):
       try:
         row = json.loads(line)
-        if int(row["step"]) <= keep_to:
+        if int(row["step"]) <= keep_to and self._keep(row):
           kept.append(line)
       except (ValueError, KeyError, TypeError):
         continue
