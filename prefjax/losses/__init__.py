@@ -34,6 +34,7 @@ from prefjax.losses.distillation import (
 from prefjax.losses.divergence import f_dpo, sequential_kl, tdpo
 from prefjax.losses.joint import dove
 from prefjax.losses.length import ld_dpo, ld_logps, ld_token_weights
+from prefjax.losses.listwise import all_pairs, lipo_lambda, plackett_luce
 from prefjax.losses.margin import (
   discopop,
   dpo_gamma,
@@ -92,6 +93,7 @@ __all__ = [
   "adpa",
   "adpa_objective",
   "adpa_sparse",
+  "all_pairs",
   "aot",
   "aot_unpaired",
   "apo_down",
@@ -127,6 +129,7 @@ __all__ = [
   "ld_logps",
   "ld_token_weights",
   "length_penalized_dpo",
+  "lipo_lambda",
   "log_collision_probability",
   "mapl_inter_dpo",
   "mapl_inter_rm",
@@ -142,6 +145,7 @@ __all__ = [
   "noise_corrected",
   "odpo",
   "orpo",
+  "plackett_luce",
   "rationale_dpo",
   "rationale_orpo",
   "rdpo",

@@ -60,6 +60,7 @@ FLIPS = {
   ("swav", "iterations"): (1, {}),
   ("nextquill", "threshold"): (-1.0, {}),
   ("nextquill", "weighting"): ("js", {}),
+  ("lipo_lambda", "gain"): ("linear", {}),
   ("token_kl", "direction"): ("reverse", {}),
   ("adpa", "clip_advantage"): (0.5, {}),
   ("adpa_objective", "clip_advantage"): (0.5, {}),
@@ -113,7 +114,8 @@ def _array(name: str, argument: str, rng) -> np.ndarray:
     return special(rng) if callable(special) else _normal(rng, special)
   tokens = (B, token_axis(argument))
   if argument.endswith("lengths"):
-    return rng.integers(0, 30, B).astype(np.int32)
+    shape = (B, K) if _is_listwise(name) else (B,)
+    return rng.integers(0, 30, shape).astype(np.int32)
   if argument == "labels":
     if _is_token_loss(name):
       return rng.integers(0, V, tokens).astype(np.int32)
