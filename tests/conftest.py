@@ -5,8 +5,16 @@
 import os
 import pathlib
 import socket
+import sys
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_TESTS = pathlib.Path(__file__).resolve().parent
+_ROOT = _TESTS.parent
+
+# Tests import the configs, and what the files beside them share.
+sys.path[:0] = [
+  str(_ROOT),
+  *sorted({str(path.parent) for path in _TESTS.glob("*/*.py")}),
+]
 
 # Read when JAX starts, so set before anything imports it; processes that a
 # test starts inherit them. What the caller set stays.
@@ -27,9 +35,6 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
-
-# (3,) + (4, 3) is far more often a mistake than meant.
-jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # A busy machine is no failure, and a failure must come back when repeated.
 hypothesis.settings.register_profile(
@@ -73,6 +78,27 @@ def _guarded_getaddrinfo(host, *args, **kwargs):
   if not _local(host):
     raise RuntimeError(f"a test may not look up {host}")
   return _getaddrinfo(host, *args, **kwargs)
+
+
+# Where functions take arrays one by one, (3,) + (4, 3) is far more often a
+# mistake than meant. Models and kernels add biases and masks that way.
+_STRICT = {
+  "analysis",
+  "checkpoint",
+  "feedback",
+  "losses",
+  "rewards",
+  "rl",
+  "selection",
+}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+  folder = item.path.relative_to(_TESTS).parts[0]
+  promotion = "raise" if folder in _STRICT else "allow"
+  with jax.numpy_rank_promotion(promotion):
+    return (yield)
 
 
 @pytest.fixture(autouse=True, scope="session")
