@@ -7,7 +7,7 @@
 
 The syntax is that of `ml_collections.config_flags`; the errors are one line
 and name the nearest key, and a value is a literal, never code. What the file
-returns comes back locked, except its sections named `kwargs`.
+returns comes back locked, except its open sections (`overrides.is_open`).
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def load(argv: Sequence[str]) -> tuple[ml_collections.ConfigDict, list[str]]:
     argv: words after the command.
 
   Returns:
-    (the config, locked but for `kwargs`; the words that were not about it).
+    (the config, locked but for its open sections; the other words).
 
   Raises:
     ConfigError: the flag is missing or there twice, the file cannot be used,
@@ -68,7 +68,7 @@ def load(argv: Sequence[str]) -> tuple[ml_collections.ConfigDict, list[str]]:
 
 
 def from_spec(spec: str) -> ml_collections.ConfigDict:
-  """The config of 'FILE.py[:ARG]', locked but for `kwargs`."""
+  """The config of 'FILE.py[:ARG]', locked but for its open sections."""
   config = config_file.load(spec)
   overrides.lock(config)
   return config

@@ -4,25 +4,27 @@
 
 Text becomes a value of the type that the key has now; it is read as a
 literal and never evaluated. Only keys that exist can be set, except inside
-sections named `kwargs`, which stay open: what they may hold is known to the
-function that they are passed to.
+the open sections: those that `prefjax.config` declares as plain dicts, and
+the stages. What they may hold is checked by whoever they are passed to.
 """
 
 import ast
 import contextlib
+import dataclasses
 import difflib
+import functools
 import re
+import typing
 from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
 
+from prefjax import config as config_lib
 from prefjax.cli import texts
 from prefjax.core import errors
 
-OPEN = "kwargs"
-
-_SEGMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)((?:\[\d{1,6}\])*)")
+_SEGMENT = re.compile(r"([A-Za-z0-9_-]{1,64})((?:\[\d{1,6}\])*)")
 _WORDS = re.compile(r"[\w./:+-]+(?:,[\w./:+-]+)*,?")
 _MOST = 100_000  # characters of one value; deeper nests overflow the parser
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -37,26 +39,54 @@ _TYPE_NAMES = {
 _SECTION = (ml_collections.ConfigDict, dict)
 
 
-def lock(config: ml_collections.ConfigDict) -> None:
-  """Closes every section but those named `kwargs` (and all inside them)."""
-  config.lock()
-  for key, value in config.items(preserve_field_references=False):
+@functools.cache
+def _open_sections(cls: type = config_lib.Config, prefix: str = "") -> set[str]:
+  """Dotted keys of the fields that are plain dicts."""
+  found = set()
+  for name, hint in typing.get_type_hints(cls).items():
+    if dataclasses.is_dataclass(hint):
+      found |= _open_sections(hint, f"{prefix}{name}.")
+    elif hint is dict:
+      found.add(f"{prefix}{name}")
+  return found
+
+
+def is_open(key: str) -> bool:
+  """Whether the section of that dotted key takes keys that it lacks.
+
+  No stage can be added from a command line: a slip in a stage's name would
+  otherwise train one more. Inside a stage anything can, as a stage lists only
+  what differs.
+  """
+  parts = key.split(".")
+  if parts[0] == "stages":
+    return len(parts) > 1
+  sections = _open_sections()
+  return any(".".join(parts[:n]) in sections for n in range(1, len(parts) + 1))
+
+
+def lock(config: ml_collections.ConfigDict, prefix: str = "") -> None:
+  """Closes every section but the open ones."""
+  if not is_open(prefix.rstrip(".")):
+    config.lock()
+  for key, value in _items(config):
+    name = f"{prefix}{key}"
     for section in value if isinstance(value, (list, tuple)) else (value,):
       if isinstance(section, ml_collections.ConfigDict):
-        if key == OPEN:
+        if is_open(name):
           section.unlock()
-        else:
-          lock(section)
+        lock(section, f"{name}.")
 
 
 def keys(config: Any, prefix: str = "") -> list[str]:
   """Dotted keys of every value, sections themselves left out."""
   found = []
   for key, value in _items(config):
-    if isinstance(value, _SECTION) and (len(value) or key != OPEN):
-      found += keys(value, f"{prefix}{key}.")
+    name = f"{prefix}{key}"
+    if isinstance(value, _SECTION) and len(value):
+      found += keys(value, f"{name}.")
     else:
-      found.append(f"{prefix}{key}")
+      found.append(name)
   return found
 
 
@@ -104,21 +134,23 @@ def set_value(config: ml_collections.ConfigDict, key: str, value: Any) -> None:
 
 
 def _set(config, key: str, make) -> None:
-  segments = _segments(config, key)
-  *front, last = segments
-  sections, value = [], config
+  *front, last = _segments(config, key)
+  holders, value, name = [], config, ""
   for segment in front:
-    sections.append((value, segment))
+    if is_open(name) and isinstance(value, _SECTION) and segment not in value:
+      value[segment] = ml_collections.ConfigDict()
+    name = f"{name}.{segment}".lstrip(".")
+    holders.append((value, segment))
     value = _step(config, key, value, segment)
-  free = OPEN in front
+  free = bool(name) and is_open(name)
   if free and isinstance(value, _SECTION) and last not in value:
     old = None
   else:
     old = _step(config, key, value, last)
-  new = make(old, free or last == OPEN)
+  new = make(old, free or is_open(key))
   # A tuple cannot be changed in place, so it is made anew from inside out.
-  sections.append((value, last))
-  for holder, segment in reversed(sections):
+  holders.append((value, last))
+  for holder, segment in reversed(holders):
     if isinstance(holder, tuple):
       new = (*holder[:segment], new, *holder[segment + 1 :])
       continue

@@ -20,8 +20,10 @@ _FILE = """
     c.train = dict(steps=100, resume=True)
     c.model = dict(size=ml_collections.config_dict.placeholder(int))
     c.method = dict(name="dpo", kwargs=dict(beta=1))
-    c.stages = [ml_collections.ConfigDict(dict(steps=3)),
-                ml_collections.ConfigDict(dict(steps=4))]
+    c.parts = [ml_collections.ConfigDict(dict(steps=3)),
+               ml_collections.ConfigDict(dict(steps=4))]
+    c.stages = {"1_sft": dict(train=dict(steps=3))}
+    c.data = dict(language={})
     c.layers = ["q"]
     c.tag = arg
     return c
@@ -63,7 +65,12 @@ def _load(path, *words):
     ("--config.method.kwargs.new=true", "method.kwargs.new", True),
     ("--config.method.kwargs.mode=sum", "method.kwargs.mode", "sum"),
     ("--config.method.kwargs={'a': (1, 2)}", "method.kwargs.a", (1, 2)),
-    ("--config.stages[1].steps=9", "stages[1].steps", 9),
+    ("--config.parts[1].steps=9", "parts[1].steps", 9),
+    ("--config.stages.1_sft.train.steps=9", "stages.1_sft.train.steps", 9),
+    ("--config.stages.1_sft.opt.lr=0.1", "stages.1_sft.opt.lr", 0.1),
+    ("--config.data.language.n=96", "data.language.n", 96),
+    ("--config.data.language={'n': 5}", "data.language.n", 5),
+    ("--config.method.kwargs.a.b=1", "method.kwargs.a.b", 1),
     ("--config.layers=q,k_proj", "layers", ["q", "k_proj"]),
     ("--config.layers=[]", "layers", []),
   ],
@@ -89,10 +96,11 @@ def test_the_last_override_counts(path):
   assert config.seed == 2
 
 
-def test_closed_but_for_kwargs(path):
+def test_closed_but_for_open_sections(path):
   config, _ = _load(path)
   assert config.is_locked and config.opt.is_locked
-  assert config.stages[0].is_locked
+  assert config.parts[0].is_locked and config.stages.is_locked
+  assert not config.stages["1_sft"].train.is_locked
   config.method.kwargs.gamma = 1.0
   with pytest.raises(AttributeError):
     config.opt.gamma = 1.0
@@ -129,7 +137,9 @@ _WRONG = {
   "--config.method.kwargs=3": "is a section; set one of its keys: beta",
   "--config.method.kwargs.a=b'x'": "a bytes cannot be written",
   "--config.method.kwargs.a={1, 2}": "a set cannot be written",
-  "--config.method.kwargs.a.b=1": "unknown key",
+  "--config.method.kwargs.beta.b=1": "unknown key",
+  "--config.stages.2_dpo.train.steps=1": "unknown key.*stages.1_sft.train",
+  "--config.stages={}": "config.stages is a section",
   "--config.layers={}": "expected a list",
   "--config.seed": "needs a value",
   "--config.nope": "unknown key config.nope",
