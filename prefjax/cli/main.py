@@ -24,6 +24,9 @@ from prefjax.core import errors
 # modules are imported only when asked for: most of them bring JAX along.
 COMMANDS: dict[str, str] = {
   "train": "prefjax.cli.train",
+  "eval": "prefjax.cli.eval",
+  "score": "prefjax.cli.score",
+  "compare": "prefjax.cli.compare",
   "inspect": "prefjax.cli.inspect",
   "data": "prefjax.cli.data",
   "doctor": "prefjax.cli.doctor",

@@ -22,7 +22,9 @@ def main(argv: list[str]) -> int:
   args = flags.parse(rest)
 
   from prefjax import config, runs
+  from prefjax.runs import caching
 
+  caching.keep_compiled()
   outcome = runs.train(config.parse(raw), args.workdir)
   if outcome.interrupted:
     print(

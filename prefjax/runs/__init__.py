@@ -2,7 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole runs from a config: what the command line and notebooks call."""
 
-from prefjax.runs.loading import load_policy, read_config
+from prefjax.runs.loading import Policy, load_policy, open_policy, read_config
 from prefjax.runs.training import Outcome, train
 
-__all__ = ["Outcome", "load_policy", "read_config", "train"]
+__all__ = [
+  "Outcome",
+  "Policy",
+  "load_policy",
+  "open_policy",
+  "read_config",
+  "train",
+]

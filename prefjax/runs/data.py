@@ -23,6 +23,7 @@ from prefjax.data import (
   store,
   views,
 )
+from prefjax.models import base
 from prefjax.runs import models as run_models
 
 LANGUAGE = "language:"
@@ -199,6 +200,20 @@ def train_source(
     process_index=jax.process_index(),
     process_count=jax.process_count(),
   )
+
+
+def check_lengths(model: base.Model, source: pipeline.Source, keys: str):
+  """Checks that every bucket of a source fits the model's positions.
+
+  Raises:
+    ConfigError: it does not; names the keys to lower.
+  """
+  for shapes in source.batch_shapes():
+    for _, _, prompt, response in shapes.values():
+      try:
+        model.check_length(prompt, response)
+      except errors.ModelError as error:
+        raise errors.ConfigError(f"{keys}: {error}") from None
 
 
 def eval_source(

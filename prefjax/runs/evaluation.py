@@ -43,10 +43,8 @@ def pair_margins(
   for scored in scoring.score_source(
     run_scorer, weights, source, adapter=adapter, place=place, groups=("main",)
   ):
-    group = scored.batch.groups["main"]
-    pairs, valid = jax.device_get(group.pair_indices())
-    sums = scored.sums()
-    lengths = np.asarray(group.lengths())
+    pairs, valid = scoring.pairs_of(scored.batch.groups["main"])
+    sums, lengths = scored.sums(), scored.lengths()
     for i in np.flatnonzero(scored.kept & valid[:, 0]):
       better, worse = pairs[i, 0]
       out["chosen"].append(float(sums[i, better]))

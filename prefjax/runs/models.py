@@ -68,19 +68,37 @@ def _tokenizer(config: config_lib.ModelConfig):
   return tokenizers.load(name)
 
 
-def _template(config: config_lib.ModelConfig) -> str | None:
-  if not config.chat_template:
+def read_template(name: str, key: str) -> str | None:
+  """The text of a chat template's file, None for "".
+
+  Raises:
+    ConfigError: names the key and why it cannot be read.
+  """
+  if not name:
     return None
-  path = pathlib.Path(config.chat_template)
+  path = pathlib.Path(name)
   try:
     text = path.read_text(encoding="utf-8")
   except (OSError, UnicodeDecodeError) as error:
     raise errors.ConfigError(
-      f"model.chat_template: {path} cannot be read ({error})"
+      f"{key}: {path} cannot be read ({error})"
     ) from None
   if len(text) > _MAX_TEMPLATE:
-    raise errors.ConfigError(f"model.chat_template: {path} is over 1 MiB")
+    raise errors.ConfigError(f"{key}: {path} is over 1 MiB")
   return text
+
+
+def check_vocabulary(name: str, tokenizer: Any, model: base.Model) -> None:
+  """Checks that the model knows every id of the tokenizer.
+
+  Raises:
+    ModelError: it does not.
+  """
+  if tokenizer.vocab_size > model.config.vocab_size:
+    raise errors.ModelError(
+      f"{name}: the tokenizer has {tokenizer.vocab_size} ids, the model"
+      f" {model.config.vocab_size}: give the model's own tokenizer"
+    )
 
 
 def open_source(config: config_lib.ModelConfig, seed: int) -> Source:
@@ -123,9 +141,6 @@ def open_source(config: config_lib.ModelConfig, seed: int) -> Source:
         config.source, dtype=dtype, shardings=shardings
       )[1]
 
-  if tokenizer.vocab_size > model.config.vocab_size:
-    raise errors.ModelError(
-      f"{config.source}: the tokenizer has {tokenizer.vocab_size} ids, the"
-      f" model {model.config.vocab_size}: give the model's own tokenizer"
-    )
-  return Source(model, tokenizer, _template(config), load, dtype)
+  check_vocabulary(config.source, tokenizer, model)
+  template = read_template(config.chat_template, "model.chat_template")
+  return Source(model, tokenizer, template, load, dtype)

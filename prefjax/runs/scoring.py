@@ -34,6 +34,28 @@ class Scored(NamedTuple):
     weights = self.batch.groups[self.group].token_weights
     return np.sum(self.token_logps.astype(np.float64) * weights, axis=-1)
 
+  def lengths(self) -> np.ndarray:
+    """Counted tokens of each response, int64 [B, K]."""
+    weights = np.asarray(self.batch.groups[self.group].token_weights)
+    return np.sum(weights > 0, axis=-1)
+
+
+def pairs_of(group: types.Group) -> tuple[np.ndarray, np.ndarray]:
+  """`Group.pair_indices` of a host batch, without touching a device."""
+  present = np.asarray(group.response_mask, bool)
+  b, k = present.shape
+  if group.pairs is None:
+    pairs = np.tile(np.asarray([[0, min(1, k - 1)]], np.int32), (b, 1, 1))
+    valid = np.full((b, 1), k > 1)
+  else:
+    pairs = np.asarray(group.pairs)
+    valid = np.ones(pairs.shape[:2], bool)
+    if group.pair_valid is not None:
+      valid = np.asarray(group.pair_valid, bool)
+  rows = np.arange(b)[:, None]
+  both = present[rows, pairs[..., 0]] & present[rows, pairs[..., 1]]
+  return pairs, valid & both
+
 
 def scorer(
   model: base.Model,

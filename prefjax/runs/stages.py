@@ -95,17 +95,6 @@ def _steps(config: config_lib.Config, source: pipeline.Source) -> int:
   return steps
 
 
-def _check_lengths(source: run_models.Source, batches: pipeline.Source):
-  for shapes in batches.batch_shapes():
-    for _, _, prompt, response in shapes.values():
-      try:
-        source.model.check_length(prompt, response)
-      except errors.ModelError as error:
-        raise errors.ConfigError(
-          f"data.max_prompt and data.max_response: {error}"
-        ) from None
-
-
 def prepare(
   config: config_lib.Config,
   source: run_models.Source,
@@ -142,7 +131,9 @@ def prepare(
       made[key] = records, tokens, held_out
     records, tokens, held_out = made[key]
     batches = run_data.train_source(own.data, tokens, config.seed + index)
-    _check_lengths(source, batches)
+    run_data.check_lengths(
+      source.model, batches, "data.max_prompt and data.max_response"
+    )
     steps = _steps(own, batches)
     stages.append(
       Stage(
