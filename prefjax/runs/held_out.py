@@ -3,6 +3,7 @@
 """How well a model ranks held-out pairs: `prefjax eval`."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,9 @@ from prefjax.data import encoding, loading, schema, views
 from prefjax.methods import language_model
 from prefjax.runs import data as run_data
 from prefjax.runs import loading as run_loading
-from prefjax.runs import placement, scoring
+from prefjax.runs import scoring
 from prefjax.train import mesh as mesh_lib
+from prefjax.train import placement
 
 _KEY = 0  # an evaluation gives the same intervals each time
 _COUNTED = "ranking_accuracy"
@@ -95,10 +97,6 @@ def _right(margins: np.ndarray) -> np.ndarray:
   return np.where(margins == 0, 0.5, (margins > 0).astype(np.float64))
 
 
-def _finite(value: float) -> float | None:
-  return run_files.number(value)
-
-
 def summarise(
   pairs: Pairs, reference: Pairs | None = None, beta: float = 0.1
 ) -> dict[str, Any]:
@@ -157,7 +155,11 @@ def _length_bias(margins, differences) -> dict[str, Any]:
   return {
     **length_bias.margin_length_correlation(margins, differences),
     "accuracy_by_length": [
-      {name: _finite(value) for name, value in row.items()} for row in rows
+      {
+        **{name: run_files.number(value) for name, value in row.items()},
+        "count": row["count"],
+      }
+      for row in rows
     ],
   }
 
@@ -223,19 +225,14 @@ def evaluate(
   return {**summarise(*found, beta=beta), "left_out": tokens.report.dropped}
 
 
-def _interval(value: dict[str, float]) -> dict[str, Any]:
-  return {
-    "value": value["mean"],
-    "95 % interval": f"[{value['low']:.3f}, {value['high']:.3f}]",
-  }
-
-
 def tables(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
   """A result of `evaluate` as tables for people."""
 
   def row(metric, value):
-    parts = _interval(value) if isinstance(value, dict) else {"value": value}
-    return {"metric": metric, "95 % interval": "", **parts}
+    if not isinstance(value, dict):
+      return {"metric": metric, "value": value, "95 % interval": ""}
+    bounds = f"[{value['low']:.3f}, {value['high']:.3f}]"
+    return {"metric": metric, "value": value["mean"], "95 % interval": bounds}
 
   bias = result["length_bias"]
   rows = [
@@ -262,8 +259,8 @@ def tables(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
   title = f"{result['pairs']} pairs of {result['records']} records"
   by_length = [
     {
-      "chosen longer by": _range(entry["low"], entry["high"]),
-      "pairs": int(entry["count"]),
+      "tokens chosen is longer by": _range(entry["low"], entry["high"]),
+      "pairs": entry["count"],
       "accuracy": entry["accuracy"],
     }
     for entry in bias["accuracy_by_length"]
@@ -274,9 +271,10 @@ def tables(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _range(low: float | None, high: float | None) -> str:
-  """A bucket of length differences in words; None is without end."""
+  """The whole numbers of a bucket [low, high); None is without end."""
   if low is None:
-    return f"under {high:g} tokens"
+    return f"{math.ceil(high) - 1} or less"
   if high is None:
-    return f"{low:g} tokens or more"
-  return f"{low:g} to under {high:g}"
+    return f"{math.ceil(low)} or more"
+  first, last = math.ceil(low), math.ceil(high) - 1
+  return str(first) if first == last else f"{first} to {last}"

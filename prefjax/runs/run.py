@@ -13,9 +13,10 @@ from prefjax.core import errors, prng
 from prefjax.methods import language_model
 from prefjax.models import lora as lora_lib
 from prefjax.runs import models as run_models
-from prefjax.runs import placement, scoring
+from prefjax.runs import scoring
 from prefjax.runs import stages as stages_lib
 from prefjax.train import mesh as mesh_lib
+from prefjax.train import placement
 
 RULES = language_model.SHARDING_RULES
 

@@ -28,8 +28,9 @@ from prefjax.data import encoding, loading, schema, views
 from prefjax.methods import language_model
 from prefjax.runs import data as run_data
 from prefjax.runs import loading as run_loading
-from prefjax.runs import placement, scoring
+from prefjax.runs import scoring
 from prefjax.train import mesh as mesh_lib
+from prefjax.train import placement
 
 _KEY_LENGTH = 24
 

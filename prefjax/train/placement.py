@@ -57,7 +57,7 @@ class Placement:
   def batch(self, batch: Any) -> Any:
     """Host rows on the devices."""
     if self.parallel == "pmap":
-      n = self.mesh.size
+      n = len(self.mesh.local_devices)
       return jax.tree.map(
         lambda x: np.asarray(x).reshape(n, -1, *np.shape(x)[1:]), batch
       )
