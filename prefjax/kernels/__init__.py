@@ -5,10 +5,12 @@
 from prefjax.kernels import integrands
 from prefjax.kernels.api import TokenLogps, sequence_logps, token_logps
 from prefjax.kernels.head import Head
+from prefjax.kernels.sharded import Sharding
 from prefjax.kernels.vocabulary import VocabSum, vocab_sum
 
 __all__ = [
   "Head",
+  "Sharding",
   "TokenLogps",
   "VocabSum",
   "integrands",

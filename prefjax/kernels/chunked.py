@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from prefjax.kernels import problem as problem_lib
-from prefjax.kernels import tiling, vjp
+from prefjax.kernels import tiling
 
 # Below any logit, yet finite: -inf - -inf would be NaN in the online update.
 LOWEST = -1e30
@@ -29,10 +29,6 @@ class Plan:
   problem: problem_lib.Problem
   rows: tiling.Tiles
   vocab: tiling.Tiles
-
-  @property
-  def vocab_axis(self) -> int:
-    return 0 if self.problem.transposed else 1
 
   def stats(self, x, weight, bias, targets):
     return tiling.over_rows(
@@ -50,7 +46,7 @@ class Plan:
 def tile_logits(plan: Plan, x, weight, bias, index):
   """Logits [n, v] of one tile, and which of its columns are new."""
   start, size = plan.vocab.start(index), plan.vocab.size
-  w = tiling.take(weight, start, size, plan.vocab_axis)
+  w = tiling.take(weight, start, size, plan.problem.vocab_axis)
   b = tiling.take(bias, start, size)
   return problem_lib.logits(plan.problem, x, w, b), plan.vocab.fresh(index), w
 
@@ -120,7 +116,7 @@ def add_gradients(plan, needs, z, dz, x, w, index, dx, dw, db):
   """
   out, operand = dx.dtype, problem_lib.operand_dtype(x, w)
   d_raw = dz * problem_lib.logits_slope(plan.problem, z)
-  start, axis = plan.vocab.start(index), plan.vocab_axis
+  start, axis = plan.vocab.start(index), plan.problem.vocab_axis
   if needs.bias:
     db = tiling.add(db, jnp.sum(d_raw, axis=0), start)
   if needs.x:
@@ -224,19 +220,3 @@ def make_plan(
     tiling.balanced(rows, block_rows or 2048, 8),
     tiling.balanced(vocab, block_vocab or 2048, 128),
   )
-
-
-def token_stats(
-  problem: problem_lib.Problem,
-  x,
-  weight,
-  bias,
-  targets,
-  *,
-  block_rows: int | None = None,
-  block_vocab: int | None = None,
-):
-  """Same contract as `reference.token_stats`, without the [N, V] array."""
-  vocab = weight.shape[0 if problem.transposed else 1]
-  plan = make_plan(problem, x.shape[0], vocab, block_rows, block_vocab)
-  return vjp.checked(plan, x, weight, bias, targets)

@@ -32,6 +32,15 @@ class Problem:
   transposed: bool = False
   entropy: bool = True
 
+  @property
+  def vocab_axis(self) -> int:
+    """The head's axis along the vocabulary."""
+    return 0 if self.transposed else 1
+
+  def vocab_of(self, weight) -> int:
+    """V of a head's matrix."""
+    return weight.shape[self.vocab_axis]
+
 
 def accumulation_dtype(*arrays) -> jnp.dtype:
   """float64 if any array is, else float32."""

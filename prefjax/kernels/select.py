@@ -2,20 +2,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which implementation runs: asked for by name, or picked by platform."""
 
+import concurrent.futures
 import functools
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from prefjax.core import errors
-from prefjax.kernels import chunked, reference, vocab_chunked
+from prefjax.kernels import (
+  chunked,
+  pallas_tpu,
+  reference,
+  sharded,
+  vjp,
+  vocab_chunked,
+)
+from prefjax.kernels import problem as problem_lib
 
 _LOGGER = logging.getLogger("prefjax.kernels")
 _SEEN: set[str] = set()
 
-IMPLEMENTATIONS = ("auto", "reference", "chunked")
+IMPLEMENTATIONS = ("auto", "reference", "chunked", "pallas_tpu")
+
+# What "auto" takes by platform; everything else takes "chunked".
+_BY_PLATFORM = {"tpu": "pallas_tpu"}
 
 # Up to this many logits (4 MiB in float32) a scan costs more than it saves.
 _TINY = 1 << 20
@@ -28,12 +41,28 @@ def log_once(level: int, message: str) -> None:
     _LOGGER.log(level, message)
 
 
+def target_device(mesh: Any = None) -> Any:
+  """A device of the kind that the program is for.
+
+  Args:
+    mesh: the mesh it runs on, None for the default device. The devices of a
+      mesh need not be attached: they may come from a topology description.
+  """
+  if mesh is not None:
+    return mesh.devices.flat[0]
+  device = jax.config.jax_default_device
+  if device is None or isinstance(device, str):
+    return jax.local_devices(backend=device)[0]
+  return device
+
+
 def pick(
   function: str,
   impl: str,
   rows: int,
   vocab: int,
   choices: tuple[str, ...] = IMPLEMENTATIONS,
+  platform: str | None = None,
 ) -> str:
   """The name of the implementation to run.
 
@@ -43,6 +72,7 @@ def pick(
     rows: N.
     vocab: V.
     choices: the names this function knows.
+    platform: what it runs on, None for the default device's.
 
   Raises:
     ValueError: unknown name; lists the known ones.
@@ -57,7 +87,9 @@ def pick(
   if rows * vocab <= _TINY:
     name, why = "reference", "few logits"
   else:
-    name, why = "chunked", f"platform {jax.default_backend()}"
+    platform = platform or target_device().platform
+    name, why = _BY_PLATFORM.get(platform, "chunked"), f"platform {platform}"
+    name = name if name in choices else "chunked"
   log_once(logging.INFO, f"{function}: impl='auto' picked {name!r} ({why})")
   return name
 
@@ -81,24 +113,128 @@ def _blocks(function, is_reference, block_rows, block_vocab) -> dict[str, Any]:
   return blocks
 
 
-def token_stats(
-  function: str,
-  impl: str,
-  rows: int,
-  vocab: int,
-  block_rows: int | None,
-  block_vocab: int | None,
-) -> Callable[..., Any]:
-  """The implementation of `token_logps`, bound to its block sizes.
+@functools.lru_cache(maxsize=256)
+def _compiler_says(plan, device, shapes) -> str | None:
+  """What the compiler has against a kernel's three passes, or None."""
+  sharding = jax.sharding.SingleDeviceSharding(device)
+  arrays = [
+    None if s is None else jax.ShapeDtypeStruct(*s, sharding=sharding)
+    for s in shapes
+  ]
+
+  def passes(x, weight, bias, targets):
+    needs = vjp.Needs(True, True, bias is not None)
+    top, log_sum, target, entropy = plan.stats(x, weight, bias, targets)
+    e = entropy if plan.problem.entropy else None
+    return plan.gradients(
+      needs,
+      x,
+      weight,
+      bias,
+      targets,
+      (top, log_sum, entropy),
+      (target, target, e),
+    )
+
+  def compile_it():
+    jax.jit(passes).lower(*arrays).compile()
+
+  try:
+    # A thread of its own, because the caller may be tracing, with a mesh set.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+      pool.submit(compile_it).result()
+  except Exception as error:  # whatever it is, another implementation serves
+    return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+  return None
+
+
+def _pallas_tpu(problem, x, weight, bias, options, device, is_auto):
+  """The plan of the TPU kernels.
 
   Raises:
-    ValueError: unknown name, or block sizes that it cannot use.
+    ValueError: they cannot serve; with `is_auto`, also what the compiler
+      has against them.
   """
-  name = pick(function, impl, rows, vocab)
+  is_tpu = device.platform == "tpu"
+  plan = pallas_tpu.make_plan(
+    problem,
+    x,
+    weight,
+    kind=device.device_kind if is_tpu else None,
+    interpret=not is_tpu,
+    **options,
+  )
+  if is_auto:
+    shapes = (x, weight, bias, jax.ShapeDtypeStruct(x.shape[:1], jnp.int32))
+    said = _compiler_says(
+      plan, device, tuple(s and (s.shape, s.dtype) for s in shapes)
+    )
+    if said:
+      raise ValueError(said)
+  elif not is_tpu:
+    log_once(
+      logging.WARNING,
+      "token_logps: impl='pallas_tpu' is interpreted, slowly, on platform"
+      f" {device.platform}",
+    )
+  return plan
+
+
+def token_plan(
+  function: str,
+  impl: str,
+  problem: problem_lib.Problem,
+  x,
+  weight,
+  bias,
+  *,
+  block_rows: int | None = None,
+  block_vocab: int | None = None,
+  sharding: sharded.Sharding | None = None,
+) -> vjp.Plan | None:
+  """How to compute token log-probs; None for the reference.
+
+  Args:
+    function: caller, for messages.
+    impl: a name or "auto", which never fails for lack of an implementation.
+    problem: static options.
+    x, weight, bias: arrays; bias may be None.
+    block_rows, block_vocab: sizes of tiles, None for the tables.
+    sharding: where x and weight lie on a mesh, or None.
+
+  Raises:
+    ValueError: unknown name, or block sizes or inputs that it cannot use.
+  """
+  shapes = (x, weight)
+  if sharding is not None:
+    if impl == "reference":
+      raise ValueError(
+        f"{function}: sharding does nothing with impl='reference'; leave it out"
+      )
+    shapes = sharded.local_shapes(function, sharding, problem, x, weight)
+  rows, vocab = shapes[0].shape[0], problem.vocab_of(shapes[1])
+  if bias is not None:
+    bias = jax.ShapeDtypeStruct((vocab,), bias.dtype)
+  device = target_device(sharding and sharding.mesh)
+  name = pick(function, impl, rows, vocab, platform=device.platform)
   blocks = _blocks(function, impl == "reference", block_rows, block_vocab)
-  if name == "reference":
-    return reference.token_stats
-  return functools.partial(chunked.token_stats, **blocks)
+  if name == "reference" and sharding is None:
+    return None
+  plan = None
+  if name == "pallas_tpu":
+    is_auto, options = impl == "auto", {**blocks, "wide": sharding is not None}
+    try:
+      plan = _pallas_tpu(problem, *shapes, bias, options, device, is_auto)
+    except ValueError as error:
+      if not is_auto:
+        raise
+      log_once(
+        logging.WARNING,
+        f"{function}: impl='auto' fell back from {name!r} to 'chunked':"
+        f" {error}",
+      )
+  plan = plan or chunked.make_plan(problem, rows, vocab, **blocks)
+  return plan if sharding is None else sharded.Plan(plan, sharding)
 
 
 def vocab_totals(

@@ -21,6 +21,7 @@ asks for it. Gradients that nobody asks for are not computed.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
@@ -120,59 +121,103 @@ def _token_backward(plan: Plan, residuals, cotangents):
 token_stats.defvjp(_token_forward, _token_backward, symbolic_zeros=True)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def sequence_sums(plan, x, weight, bias, targets, weights):
-  """Weighted sums [S] of log-probs, reduced inside the kernel.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def segment_sums(plan, count: int, x, weight, bias, targets, weights, segments):
+  """Weighted sums [count] of the log-probs of segments, in the kernel.
 
   Args:
-    plan: with a method sums(x, weight, bias, targets, weights, keep) that
-      returns the sums and, if `keep`, the stats.
-    x: [S * R, D].
+    plan: with a method sums(x, weight, bias, targets, weights, segments,
+      count, keep) that returns the sums and, if `keep`, the stats.
+    count: number of segments.
+    x: [N, D].
     weight, bias: the head.
-    targets: int32 [S * R].
-    weights: [S, R].
+    targets: int32 [N], inside the vocabulary.
+    weights: [N]; a row of weight 0 adds nothing.
+    segments: int32 [N]; a row outside 0 .. count - 1 adds nothing.
   """
-  return plan.sums(x, weight, bias, targets, weights, False)[0]
+  return plan.sums(x, weight, bias, targets, weights, segments, count, False)[0]
 
 
-def _sequence_forward(plan, x, weight, bias, targets, weights):
+def _segment_forward(plan, count, x, weight, bias, targets, weights, segments):
   needs = needs_of(x, weight, bias)
-  x, weight, bias, targets, weights = values(
-    (x, weight, bias, targets, weights)
+  x, weight, bias, targets, weights, segments = values(
+    (x, weight, bias, targets, weights, segments)
   )
-  sums, stats = plan.sums(x, weight, bias, targets, weights, True)
-  return sums, (needs, x, weight, bias, targets, weights, stats)
+  sums, stats = plan.sums(
+    x, weight, bias, targets, weights, segments, count, True
+  )
+  return sums, (needs, x, weight, bias, targets, weights, segments, stats)
 
 
-def _sequence_backward(plan, residuals, cotangent):
-  needs, x, weight, bias, targets, weights, stats = residuals
+def _segment_backward(plan, count, residuals, cotangent):
+  needs, x, weight, bias, targets, weights, segments, stats = residuals
   cotangent = given(cotangent)
   if cotangent is None:
-    cotangent = jnp.zeros(weights.shape[:1], stats[0].dtype)
-  a = (cotangent[:, None] * weights).reshape(-1)  # [S * R]
-  grads = plan.gradients(
-    needs,
-    x,
-    weight,
-    bias,
-    targets,
-    (stats[0], stats[1], stats[3]),
-    (a, -a, None),
-  )
-  logps = logps_of(stats).reshape(weights.shape)
-  d_weights = (cotangent[:, None] * logps).astype(weights.dtype)
-  return *_cast(grads, (x, weight, bias)), None, d_weights
+    cotangent = jnp.zeros((count,), stats[0].dtype)
+  is_in = (segments >= 0) & (segments < count)
+  share = cotangent[jnp.clip(segments, 0, count - 1)]  # [N]
+  share = jnp.where(is_in, share, 0.0)
+  a = share * weights
+  kept = (stats[0], stats[1], stats[3])
+  grads = plan.gradients(needs, x, weight, bias, targets, kept, (a, -a, None))
+  d_weights = (share * logps_of(stats)).astype(weights.dtype)
+  return *_cast(grads, (x, weight, bias)), None, d_weights, None
 
 
-sequence_sums.defvjp(_sequence_forward, _sequence_backward, symbolic_zeros=True)
+segment_sums.defvjp(_segment_forward, _segment_backward, symbolic_zeros=True)
+
+
+def backed(primary: Callable[..., Any], backup: Callable[..., Any]):
+  """`primary`, differentiated as if it were `backup`.
+
+  The kernels have no derivative rule of their own. Their results are
+  differentiated where somebody takes the gradient of a gradient, and then
+  XLA's version of the same arithmetic serves.
+  """
+
+  @jax.custom_vjp
+  def run(*args):
+    return primary(*args)
+
+  def forward(*args):
+    return primary(*args), args
+
+  def backward(args, cotangents):
+    outputs, pull = jax.vjp(backup, *args)
+    return pull(
+      jax.tree.map(lambda c, o: c.astype(o.dtype), cotangents, outputs)
+    )
+
+  run.defvjp(forward, backward)
+  return run
 
 
 def checked(plan: Plan, x, weight, bias, targets):
   """`token_stats` for any targets: an id outside the vocabulary gives NaN."""
-  vocab = weight.shape[0 if plan.problem.transposed else 1]
+  vocab = plan.problem.vocab_of(weight)
   in_range = (targets >= 0) & (targets < vocab)
   logps, logsumexp, entropy = token_stats(
     plan, x, weight, bias, jnp.clip(targets, 0, vocab - 1)
   )
   logps = jnp.where(in_range, logps, jnp.nan)
   return logps, logsumexp, entropy if plan.problem.entropy else None
+
+
+def checked_sums(plan, x, weight, bias, targets, weights, segments, count: int):
+  """`segment_sums` for any targets: one outside that counts gives NaN."""
+  vocab = plan.problem.vocab_of(weight)
+  in_range = (targets >= 0) & (targets < vocab)
+  sums = segment_sums(
+    plan,
+    count,
+    x,
+    weight,
+    bias,
+    jnp.clip(targets, 0, vocab - 1),
+    weights,
+    segments,
+  )
+  wrong = jnp.where(in_range | (weights == 0), 0.0, jnp.nan)
+  return sums + jax.ops.segment_sum(
+    wrong.astype(sums.dtype), segments, count, mode="drop"
+  )

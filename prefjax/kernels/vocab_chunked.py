@@ -306,7 +306,7 @@ def vocab_totals(
     block_rows: rows a tile, None for the table.
     block_vocab: vocabulary ids a tile, None for the table.
   """
-  vocab = weights[0].shape[0 if problems[0].transposed else 1]
+  vocab = problems[0].vocab_of(weights[0])
   streams = tuple(
     chunked.make_plan(p, xs[0].shape[0], vocab, block_rows, block_vocab)
     for p in problems

@@ -1,0 +1,250 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Token log-probs over a mesh: rows, vocabulary or both split over devices.
+
+Each device walks its own rows and its own slice of the head with the plan
+of one device, once in each direction. Across slices of the vocabulary the
+forward pass takes one maximum and one sum of three numbers a row (sum of
+exponentials, target logit, entropy moment); the backward pass needs none
+for the logits again, since every device has each row's logsumexp. Then dx
+is summed over the vocabulary's axes, dw over those of the rows, in float32.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from prefjax.kernels import chunked, vjp
+from prefjax.kernels import problem as problem_lib
+
+
+def _names(axes: str | tuple[str, ...] | None) -> tuple[str, ...]:
+  return () if axes is None else (axes,) if isinstance(axes, str) else axes
+
+
+@dataclasses.dataclass(frozen=True)
+class Sharding:
+  """How hidden states and head lie on a mesh.
+
+  Attributes:
+    mesh: devices, attached or described by a topology.
+    rows: mesh axes that split the first axis of the hidden states.
+    vocab: mesh axes that split the head's vocabulary.
+    hidden: mesh axes that split the head's hidden size (fully sharded data
+      parallelism), among those of the rows. The head is gathered over them
+      before use, its gradient is scattered over them.
+
+  Raises:
+    ValueError: an axis is not in the mesh, or used twice.
+  """
+
+  mesh: jax.sharding.Mesh
+  rows: str | tuple[str, ...] | None = None
+  vocab: str | tuple[str, ...] | None = None
+  hidden: str | tuple[str, ...] | None = None
+
+  def __post_init__(self):
+    for field in ("rows", "vocab", "hidden"):
+      object.__setattr__(self, field, _names(getattr(self, field)))
+      for axis in getattr(self, field):
+        if axis not in self.mesh.shape:
+          raise ValueError(
+            f"Sharding: {field} names mesh axis {axis!r}, the mesh has"
+            f" {', '.join(map(repr, self.mesh.shape))}"
+          )
+    used = (*self.rows, *self.vocab)
+    if len(set(used)) < len(used):
+      raise ValueError(
+        f"Sharding: rows {self.rows} and vocab {self.vocab} share a mesh axis"
+      )
+    if not set(self.hidden) <= set(self.rows):
+      raise ValueError(
+        f"Sharding: hidden {self.hidden} must be among the axes of rows"
+        f" {self.rows}"
+      )
+
+  def count(self, axes: tuple[str, ...]) -> int:
+    """Number of parts that mesh axes make."""
+    return math.prod(self.mesh.shape[a] for a in axes)
+
+
+def _spec(*axes) -> PartitionSpec:
+  return PartitionSpec(*(a or None for a in axes))
+
+
+def local_shapes(
+  function: str, sharding: Sharding, problem: problem_lib.Problem, x, weight
+) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+  """What one device holds of x [N, D] and, gathered, of the head.
+
+  Raises:
+    ValueError: the vocabulary or the hidden size does not divide.
+  """
+  axis = problem.vocab_axis
+  vocab, hidden = weight.shape[axis], weight.shape[1 - axis]
+  for name, size, axes in (
+    ("vocab", vocab, sharding.vocab),
+    ("hidden", hidden, sharding.hidden),
+  ):
+    if size % sharding.count(axes):
+      raise ValueError(
+        f"{function}: the head {weight.shape} has {size} entries along"
+        f" {name}, not a multiple of the {sharding.count(axes)} parts that"
+        f" mesh axes {axes} make; pad the head or leave {name} whole"
+      )
+  shape = list(weight.shape)
+  shape[axis] //= sharding.count(sharding.vocab)
+  rows = -(-x.shape[0] // sharding.count(sharding.rows))
+  return (
+    jax.ShapeDtypeStruct((rows, x.shape[1]), x.dtype),
+    jax.ShapeDtypeStruct(tuple(shape), weight.dtype),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """`local` on each device of a mesh, see the module's docstring.
+
+  Attributes:
+    local: plan for the shapes of one device; gives gradients in float32.
+    sharding: where things are.
+  """
+
+  local: Any
+  sharding: Sharding
+
+  @property
+  def problem(self) -> problem_lib.Problem:
+    return self.local.problem
+
+  def _head(self, vocab, hidden) -> PartitionSpec:
+    pair = (vocab, hidden) if self.problem.vocab_axis == 0 else (hidden, vocab)
+    return _spec(*pair)
+
+  def _map(self, function, rows, weight, bias, out_specs):
+    """Runs function(rows, weight, bias) on each device's part."""
+    sharding = self.sharding
+    row_specs = jax.tree.map(
+      lambda a: _spec(sharding.rows, *[()] * (a.ndim - 1)), rows
+    )
+    bias_spec = None if bias is None else _spec(sharding.vocab)
+    return jax.shard_map(
+      function,
+      mesh=sharding.mesh,
+      in_specs=(row_specs, self._head(sharding.vocab, ()), bias_spec),
+      out_specs=out_specs,
+      check_vma=False,
+    )(rows, weight, bias)
+
+  def _local_targets(self, targets, weight):
+    """Targets counted from the device's first id, -1 if elsewhere."""
+    if not self.sharding.vocab:
+      return targets
+    size = self.problem.vocab_of(weight)
+    column = targets - jax.lax.axis_index(self.sharding.vocab) * size
+    return jnp.where((column >= 0) & (column < size), column, -1)
+
+  def _padded(self, rows):
+    """Rows up to a multiple of the parts; those added change nothing."""
+    count = self.sharding.count(self.sharding.rows)
+
+    def pad(array):
+      extra = -array.shape[0] % count
+      return jnp.pad(array, [(0, extra)] + [(0, 0)] * (array.ndim - 1))
+
+    return jax.tree.map(pad, rows)
+
+  def stats(self, x, weight, bias, targets):
+    backup = chunked.make_plan(
+      self.problem, x.shape[0], self.problem.vocab_of(weight)
+    )
+    run = vjp.backed(self._stats, backup.stats)
+    return run(x, weight, bias, targets)
+
+  def _stats(self, x, weight, bias, targets):
+    def local(rows, weight, bias):
+      x, targets = rows
+      targets = self._local_targets(targets, weight)
+      stats = self.local.stats(x, weight, bias, targets)
+      if not self.sharding.vocab:
+        return stats
+      return _combine(self.problem, self.sharding.vocab, stats)
+
+    spec = _spec(self.sharding.rows)
+    stats = self._map(
+      local, self._padded((x, targets)), weight, bias, (spec,) * 4
+    )
+    return tuple(s[: x.shape[0]] for s in stats)
+
+  def gradients(self, needs, x, weight, bias, targets, stats, cotangents):
+    backup = chunked.make_plan(
+      self.problem, x.shape[0], self.problem.vocab_of(weight)
+    )
+    run = vjp.backed(
+      functools.partial(self._gradients, needs),
+      functools.partial(backup.gradients, needs),
+    )
+    return run(x, weight, bias, targets, stats, cotangents)
+
+  def _gradients(self, needs, x, weight, bias, targets, stats, cotangents):
+    sharding = self.sharding
+
+    def local(rows, weight, bias):
+      x, targets, stats, cotangents = rows
+      targets = self._local_targets(targets, weight)
+      dx, dw, db = self.local.gradients(
+        needs, x, weight, bias, targets, stats, cotangents
+      )
+      if needs.x and sharding.vocab:
+        dx = jax.lax.psum(dx, sharding.vocab)
+      if needs.weight:
+        dw = self._sum_of_head(dw)
+      if needs.bias and sharding.rows:
+        db = jax.lax.psum(db, sharding.rows)
+      return dx, dw, db
+
+    out_specs = (
+      _spec(sharding.rows, ()) if needs.x else None,
+      self._head(sharding.vocab, sharding.hidden) if needs.weight else None,
+      _spec(sharding.vocab) if needs.bias else None,
+    )
+    rows = self._padded((x, targets, stats, cotangents))
+    dx, dw, db = self._map(local, rows, weight, bias, out_specs)
+    return None if dx is None else dx[: x.shape[0]], dw, db
+
+  def _sum_of_head(self, dw):
+    """dw summed over the rows' axes, scattered over those of the hidden."""
+    sharding = self.sharding
+    if sharding.hidden:
+      dw = jax.lax.psum_scatter(
+        dw,
+        sharding.hidden,
+        scatter_dimension=1 - self.problem.vocab_axis,
+        tiled=True,
+      )
+    rest = tuple(a for a in sharding.rows if a not in sharding.hidden)
+    return jax.lax.psum(dw, rest) if rest else dw
+
+
+def _combine(problem, axes, stats):
+  """Statistics over the whole vocabulary from those of its slices."""
+  top, log_sum, target, entropy = stats
+  new_top = jax.lax.pmax(top, axes)
+  scale = jnp.exp(top - new_top)
+  total = jnp.exp(log_sum)
+  parts = [scale * total, target]
+  if problem.entropy:
+    # sum of e^(z - top) (z - top), moved to the new top. A slice that holds
+    # no possible token has an entropy of nothing.
+    moment = jnp.where(total > 0, total * (log_sum - entropy), 0.0)
+    parts.append(scale * (moment + total * (top - new_top)))
+  total, target, *moment = jax.lax.psum(jnp.stack(parts), axes)
+  log_sum = jnp.log(total)
+  if problem.entropy:
+    entropy = log_sum - moment[0] / total
+  return new_top, log_sum, target, entropy
