@@ -199,6 +199,7 @@ def decode(
     request.prompt_mask,
     samples=samples,
     slots=slots,
+    planned=request.limit,
     cache_dtype=cache_dtype,
     **options,
   )

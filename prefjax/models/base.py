@@ -221,6 +221,7 @@ class Model:
     *,
     samples: int,
     slots: int,
+    planned: Any = None,
     lora: Any = None,
     dtype: Any = None,
     cache_dtype: Any = None,
@@ -233,6 +234,8 @@ class Model:
       mask: bool [N, P], at least one real token a row.
       samples: continuations of each prompt, S; they share its keys.
       slots: room for the tokens of a continuation, T.
+      planned: int32 [], how many of them are expected at most; None for T.
+        Only rotary kinds that depend on the length look at it.
       lora: adapter tree or None.
       dtype: compute dtype; None for that of the parameters.
       cache_dtype: of keys and values; None for the compute dtype.
@@ -248,6 +251,7 @@ class Model:
       jnp.asarray(mask, bool),
       samples=samples,
       slots=slots,
+      planned=planned,
       spec=self.lora,
       lora=lora,
       dtype=dtype,

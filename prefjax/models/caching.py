@@ -6,8 +6,8 @@ The prompt's keys are computed and stored once and read by all of its
 continuations; each continuation has slots of its own. A query attends to
 prompt, own slots and the new tokens as three sources of one softmax, so no
 cache is ever copied to be extended. Rotary kinds that depend on the length of
-the sequence keep their keys unrotated and turn them anew at every step: each
-step gives what a forward pass over the tokens so far would give.
+the sequence take the planned one from the start, since what is cached cannot
+follow a length that grows.
 """
 
 from typing import Any, NamedTuple
@@ -31,11 +31,13 @@ class Cache(NamedTuple):
     prompt: keys and values [(L,) N, P, G, h] of the prompts.
     prompt_mask: bool [N, P], right-aligned.
     own: keys and values [(L,) N, S, T, G, h] of the continuations.
+    lengths: int32 [N], planned tokens of prompt and continuation together.
   """
 
   prompt: Kept
   prompt_mask: jax.Array
   own: Kept
+  lengths: jax.Array
 
   @property
   def counts(self) -> jax.Array:
@@ -61,6 +63,7 @@ def prefill(
   *,
   samples: int,
   slots: int,
+  planned: Any = None,
   spec: lora_lib.LoraSpec | None = None,
   lora: Any = None,
   dtype: Any = None,
@@ -74,7 +77,8 @@ def prefill(
     tokens: int [N, P], right-aligned.
     mask: bool [N, P], at least one real token a row.
     samples: continuations of each prompt, S.
-    slots: tokens of each continuation, T.
+    slots: room for the tokens of each continuation, T.
+    planned: int32 [], how many of them are expected at most; None for T.
     spec: what the adapter tree means.
     lora: adapter tree or None.
     dtype: compute dtype; None for that of the parameters.
@@ -88,7 +92,11 @@ def prefill(
   cache_dtype = dtype if cache_dtype is None else cache_dtype
   x = decoder.embed(config, params, jnp.where(mask, tokens, 0), dtype)
   segments = jnp.zeros(tokens.shape, jnp.int32)
-  rows = layouts.tree(config, x, mask, segments, (-1,), keep=True)
+  planned = slots if planned is None else planned
+  lengths = jnp.sum(mask, axis=1).astype(jnp.int32) + planned
+  rows = layouts.tree(
+    config, x, mask, segments, (-1,), keep=True, lengths=lengths
+  )
   x = decoder.place(config, params, rows.x, rows.positions)
   x, kept = decoder.run(config, params, x, rows.mixes, spec=spec, lora=lora)
   kept = jax.tree.map(lambda a: a.astype(cache_dtype), kept)
@@ -97,7 +105,8 @@ def prefill(
     shape = (*a.shape[:-3], samples, slots, *a.shape[-2:])
     return jnp.zeros(shape, cache_dtype)
 
-  return x[:, -1], Cache(kept, mask, jax.tree.map(empty, kept))
+  own = jax.tree.map(empty, kept)
+  return x[:, -1], Cache(kept, mask, own, lengths)
 
 
 def extend(
@@ -133,22 +142,12 @@ def extend(
   room = jax.tree.leaves(cache.own)[0].shape[-3]
   fresh, old = start + jnp.arange(c), jnp.arange(room)  # own slots
   slots = jnp.arange(p)
-  lengths = counts + start + c
 
   def rows(a: jax.Array) -> jax.Array:  # [N, ...] -> [N S, ...]
     return jnp.repeat(a, s, axis=0)
 
-  def tables(places):
-    return layouts.rotary(config, places, lengths)
-
-  def each(function, tables):
-    return {r: jax.tree.map(function, table) for r, table in tables.items()}
-
-  places = counts[:, None] + fresh  # [N, C]
-  new_tables = each(rows, tables(places))
-  if any(layouts.keeps_plain(slot) for slot in config.pattern):
-    prompt_tables = tables(jnp.maximum(slots - (p - counts[:, None]), 0))
-    own_tables = each(lambda a: a[:, None], tables(counts[:, None] + old))
+  places = rows(counts[:, None] + fresh)  # [N S, C]
+  tables = layouts.rotary(config, places, rows(cache.lengths))
 
   def make(slot: config_lib.Slot):
     to_prompt = attention.causal(p + fresh, slots, slot.window)
@@ -158,19 +157,13 @@ def extend(
 
     def mix(q, key, v, cache):
       prompt_key, prompt_value, own_key, own_value = cache
-      q = rope_lib.rotate(q, new_tables[slot.rope])
-      turned = rope_lib.rotate(key, new_tables[slot.rope])
-      kept = key if layouts.keeps_plain(slot) else turned
-      if layouts.keeps_plain(slot):
-        prompt_key = rope_lib.rotate(prompt_key, prompt_tables[slot.rope])
-        own_key = rope_lib.rotate(own_key, own_tables[slot.rope])
-      q, turned, kept, v = (
-        a.reshape(n, s, *a.shape[1:]) for a in (q, turned, kept, v)
-      )
+      q = rope_lib.rotate(q, tables[slot.rope])
+      key = rope_lib.rotate(key, tables[slot.rope])
+      q, key, v = (a.reshape(n, s, *a.shape[1:]) for a in (q, key, v))
       sources = (
         (prompt_key, prompt_value, to_prompt[:, None]),
         (own_key, own_value, to_own),
-        (turned, v, to_new),
+        (key, v, to_new),
       )
       out = layouts.attend(
         config,
@@ -180,12 +173,12 @@ def extend(
           for keys, values, mask in sources
         ],
       )
-      return out.reshape(n * s, *out.shape[2:]), (kept, v)
+      return out.reshape(n * s, *out.shape[2:]), (key, v)
 
     return mix
 
   x = decoder.embed(config, params, tokens.reshape(n * s, c), dtype)
-  x = decoder.place(config, params, x, rows(places))
+  x = decoder.place(config, params, x, places)
   x, new = decoder.run(
     config,
     params,

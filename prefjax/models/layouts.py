@@ -202,37 +202,31 @@ def concat(config: Config, grid: Grid) -> Rows:
     mask = attention.causal(slots, slots, slot.window) & valid[:, None]
     if extra is not None:
       mask = mask & extra
-    return masked_mix(config, slot, tables[slot.rope], mask)
+    return masked_mix(config, tables[slot.rope], mask)
 
   x = rows(grid.prompt, grid.response)
   return Rows(x, positions, [make(slot) for slot in config.pattern])
 
 
-def keeps_plain(slot: config_lib.Slot) -> bool:
-  """Whether caches hold unrotated keys, to be turned anew at every length."""
-  return slot.rope is not None and slot.rope.depends_on_length
-
-
-def masked_mix(
-  config: Config, slot: config_lib.Slot, table, mask, keep: bool = False
-):
+def masked_mix(config: Config, table, mask, keep: bool = False):
   """Attention within rows under an explicit mask bool [N, T, T].
 
-  With `keep` it hands out keys and values for a cache; see `keeps_plain`.
+  With `keep` it hands out the rotated keys and the values, for a cache.
   """
 
   def mix(q, key, v, cache=None):
     del cache
-    q, turned = rope_lib.rotate(q, table), rope_lib.rotate(key, table)
-    source = attention.Source(turned, v, mask[:, None])
+    q, key = rope_lib.rotate(q, table), rope_lib.rotate(key, table)
+    source = attention.Source(key, v, mask[:, None])
     out = attend(config, q[:, None], [source])[:, 0]
-    kept = (key if keeps_plain(slot) else turned, v)
-    return out, kept if keep else None
+    return out, (key, v) if keep else None
 
   return mix
 
 
-def tree(config: Config, x, valid, branch, parents, keep=False) -> Rows:
+def tree(
+  config: Config, x, valid, branch, parents, *, keep=False, lengths=None
+) -> Rows:
   """Rows of segments that continue one another, e.g. the steps of a search.
 
   Args:
@@ -243,17 +237,20 @@ def tree(config: Config, x, valid, branch, parents, keep=False) -> Rows:
       before its children's.
     parents: for each segment the one it continues, -1 for a root.
     keep: hand out keys and values.
+    lengths: int32 [N], what rotary kinds that depend on the length take for
+      it; None for the longest path.
   """
   if len(parents) == 1:  # a plain row: no T x T count is needed
     before = jnp.cumsum(valid, axis=1) - valid
     positions = before.astype(jnp.int32)
   else:
     positions = attention.path_positions(valid, branch, parents)
-  lengths = jnp.max(jnp.where(valid, positions + 1, 0), axis=1)
+  if lengths is None:
+    lengths = jnp.max(jnp.where(valid, positions + 1, 0), axis=1)
   tables = rotary(config, positions, lengths)
 
   def make(slot: config_lib.Slot):
     mask = attention.visible(valid, branch, parents, positions, slot.window)
-    return masked_mix(config, slot, tables[slot.rope], mask, keep)
+    return masked_mix(config, tables[slot.rope], mask, keep)
 
   return Rows(x, positions, [make(slot) for slot in config.pattern])
