@@ -3,6 +3,11 @@
 """Metrics of preference learning, plots and the report."""
 
 from prefjax.analysis.alignment import alignment_gap_report, log_prob_drift
+from prefjax.analysis.best_of_n import (
+  best_of_n_expected,
+  best_of_n_kl,
+  pass_at_k,
+)
 from prefjax.analysis.bootstrap import (
   bootstrap_interval,
   mean_interval,
@@ -48,6 +53,8 @@ __all__ = [
   "average_precision",
   "average_ranks",
   "best_f1",
+  "best_of_n_expected",
+  "best_of_n_kl",
   "bootstrap_interval",
   "brier_score",
   "confidence",
@@ -65,6 +72,7 @@ __all__ = [
   "modality_reliance",
   "normalized_ranking_accuracy",
   "paired_difference",
+  "pass_at_k",
   "pearson",
   "preference_probability",
   "ranking_accuracy",

@@ -43,6 +43,7 @@ from prefjax.losses.margin import (
   odpo,
 )
 from prefjax.losses.mixtures import mpo, rpo, weighted_sum
+from prefjax.losses.online import nash_md, xpo
 from prefjax.losses.pairwise import (
   conservative_dpo,
   dpo,
@@ -52,6 +53,15 @@ from prefjax.losses.pairwise import (
   ipo,
 )
 from prefjax.losses.personalised import nextquill
+from prefjax.losses.policy_gradient import (
+  aggregate,
+  aggregate_terms,
+  cispo_policy,
+  grpo,
+  policy_gradient_tokens,
+  ppo_policy,
+  value_clip,
+)
 from prefjax.losses.prompt_pairs import (
   mapl_inter_dpo,
   mapl_inter_rm,
@@ -93,6 +103,8 @@ __all__ = [
   "adpa",
   "adpa_objective",
   "adpa_sparse",
+  "aggregate",
+  "aggregate_terms",
   "all_pairs",
   "aot",
   "aot_unpaired",
@@ -107,6 +119,7 @@ __all__ = [
   "bpo_blind",
   "bradley_terry",
   "cal_dpo",
+  "cispo_policy",
   "conservative_dpo",
   "cpo",
   "dckd",
@@ -120,6 +133,7 @@ __all__ = [
   "exo_pair",
   "f_dpo",
   "get",
+  "grpo",
   "hinge",
   "implicit_rewards",
   "ipo",
@@ -139,6 +153,7 @@ __all__ = [
   "metarm_gradient",
   "mpo",
   "names",
+  "nash_md",
   "nca_pair",
   "nextquill",
   "nll",
@@ -146,6 +161,8 @@ __all__ = [
   "odpo",
   "orpo",
   "plackett_luce",
+  "policy_gradient_tokens",
+  "ppo_policy",
   "rationale_dpo",
   "rationale_orpo",
   "rdpo",
@@ -165,7 +182,9 @@ __all__ = [
   "swav",
   "tdpo",
   "token_kl",
+  "value_clip",
   "weighted_sum",
   "wpo",
   "wpo_weights",
+  "xpo",
 ]

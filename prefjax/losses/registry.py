@@ -17,8 +17,10 @@ from prefjax.losses import (
   listwise,
   margin,
   mixtures,
+  online,
   pairwise,
   personalised,
+  policy_gradient,
   prompt_pairs,
   rationale,
   reference_free,
@@ -59,6 +61,7 @@ _LOSSES: dict[str, Callable] = {
   "dpop": anchored.dpop,
   "exo_pair": margin.exo_pair,
   "f_dpo": divergence.f_dpo,
+  "grpo": policy_gradient.grpo,
   "hinge": pairwise.hinge,
   "ipo": pairwise.ipo,
   "kto": unpaired.kto,
@@ -70,6 +73,7 @@ _LOSSES: dict[str, Callable] = {
   "mapl_intra_dpo": prompt_pairs.mapl_intra_dpo,
   "mapl_intra_rm": prompt_pairs.mapl_intra_rm,
   "mpo": mixtures.mpo,
+  "nash_md": online.nash_md,
   "nca_pair": anchored.nca_pair,
   "nextquill": personalised.nextquill,
   "nll": reference_free.nll,
@@ -91,6 +95,7 @@ _LOSSES: dict[str, Callable] = {
   "tdpo": divergence.tdpo,
   "token_kl": distillation.token_kl,
   "wpo": weighting.wpo,
+  "xpo": online.xpo,
 }
 
 

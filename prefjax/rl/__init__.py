@@ -1,7 +1,47 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Advantages, returns and rollouts."""
+"""Advantages, shaped rewards and statistics of learning from own samples."""
 
 from prefjax.losses.distillation import sparse_advantages, teacher_advantages
+from prefjax.losses.kl import kl_estimate
+from prefjax.losses.policy_gradient import sequence_ratio
+from prefjax.rl.advantages import (
+  dynamic_sampling_mask,
+  gae,
+  group_advantages,
+  online_pairs,
+  reinforce_pp_advantages,
+  reinforce_pp_baseline,
+  remax_advantages,
+  rloo_advantages,
+)
+from prefjax.rl.presets import PolicyGradientConfig, preset
+from prefjax.rl.shaping import (
+  adaptive_kl,
+  sequence_reward,
+  shaped_rewards,
+  whiten,
+)
+from prefjax.rl.statistics import ppo_stats
 
-__all__ = ["sparse_advantages", "teacher_advantages"]
+__all__ = [
+  "PolicyGradientConfig",
+  "adaptive_kl",
+  "dynamic_sampling_mask",
+  "gae",
+  "group_advantages",
+  "kl_estimate",
+  "online_pairs",
+  "ppo_stats",
+  "preset",
+  "reinforce_pp_advantages",
+  "reinforce_pp_baseline",
+  "remax_advantages",
+  "rloo_advantages",
+  "sequence_ratio",
+  "sequence_reward",
+  "shaped_rewards",
+  "sparse_advantages",
+  "teacher_advantages",
+  "whiten",
+]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which examples to train on, and how far to trust their labels."""
 
+from prefjax.selection.choosing import best_of_n, rejection_select
 from prefjax.selection.ensembles import train_ensemble
 from prefjax.selection.strength import (
   preference_strength,
@@ -10,7 +11,9 @@ from prefjax.selection.strength import (
 )
 
 __all__ = [
+  "best_of_n",
   "preference_strength",
+  "rejection_select",
   "strength_groups",
   "strength_recipe",
   "train_ensemble",

@@ -120,6 +120,12 @@ def _array(name: str, argument: str, rng) -> np.ndarray:
     if _is_token_loss(name):
       return rng.integers(0, V, tokens).astype(np.int32)
     return (np.arange(B) % 2).astype(np.int32)
+  if argument.endswith("wins"):
+    return (np.arange(B) % 2).astype(np.int32)
+  if argument.endswith("win_prob"):
+    return rng.uniform(0.1, 0.9, B).astype(np.float32)
+  if argument == "advantages":
+    return _normal(rng, (B,))
   if argument == "direction":
     return np.resize([1, -1, 0], B).astype(np.int32)
   if argument.endswith(("mask", "select")):
@@ -132,7 +138,7 @@ def _array(name: str, argument: str, rng) -> np.ndarray:
     return 2 * _normal(rng, (*tokens, V))
   if argument.endswith("token_logps"):
     return -np.abs(_normal(rng, tokens)) - np.float32(0.05)
-  if argument.endswith("prompt_logps") or argument.endswith("logps"):
+  if argument.endswith(("logps", "logps_ref_sample")):
     shape = (B, K) if _is_listwise(name) else (B,)
     return -np.abs(8 * _normal(rng, shape)) - np.float32(3)
   if argument.endswith("kl"):
