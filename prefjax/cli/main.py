@@ -4,9 +4,9 @@
 
 A command is a module with `SUMMARY: str`, one line, a literal, and
 `main(argv: list[str]) -> int`, which gets the words after the command and
-returns the exit status. Exit statuses: 0 done; 2 the command line or the
-config is wrong, nothing was written; 1 data, a model, a checkpoint or the
-machine let the command down; 130 interrupted.
+returns the exit status. Exit statuses: 0 done; 2 what the user gave is wrong
+(the command line, the config, data or model files); 1 a checkpoint or the
+machine let the command down; 128 + N stopped by signal N.
 """
 
 import ast
@@ -106,7 +106,7 @@ def _guarded(argv: list[str]) -> int:
   except errors.PrefjaxError as e:
     if os.environ.get("PREFJAX_TRACEBACK"):
       raise
-    status = 2 if isinstance(e, errors.ConfigError) else 1
+    status = 1 if isinstance(e, errors.CheckpointError) else 2
     return _refuse(f"prefjax {command}", str(e), status)
   except BrokenPipeError:
     raise

@@ -4,7 +4,7 @@
 
 from prefjax.cli import arguments, config_flag
 
-SUMMARY = "train a model, or go on with a run"
+SUMMARY = "Train a model, or go on with a run."
 
 
 def main(argv: list[str]) -> int:
@@ -14,6 +14,7 @@ def main(argv: list[str]) -> int:
   flags.path(
     "workdir",
     help="where everything is written; again to resume",
+    kind="folder",
     required=True,
   )
   if any(word in ("--help", "-h") for word in argv):

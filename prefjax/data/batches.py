@@ -144,7 +144,13 @@ def _automatic(index: indexes.Index) -> list[dict[str, tuple[int, int]]]:
 
 def _checked(index: indexes.Index, buckets) -> list[tuple[int, int]]:
   """The buckets of the first group, increasing and large enough."""
-  buckets = [(int(p), int(r)) for p, r in buckets]
+  try:
+    buckets = [(int(p), int(r)) for p, r in buckets]
+  except (TypeError, ValueError):
+    raise errors.ConfigError(
+      f"data.buckets: expected pairs such as ((128, 64), (256, 128)), got"
+      f" {buckets!r}"
+    ) from None
   for low, high in itertools.pairwise(buckets):
     if low[0] > high[0] or low[1] > high[1] or low == high:
       raise errors.ConfigError(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from prefjax.analysis import run_files, summary
+from prefjax.core import errors
 
 # Numbers of metrics.jsonl that are compared, by their last value.
 _LAST = (
@@ -79,10 +80,15 @@ def compare(folders: Sequence[str | os.PathLike]) -> dict[str, Any]:
     {key: [value a run]} of the keys that differ, "problems": lines}.
 
   Raises:
-    DataError: a folder does not exist.
+    DataError: a folder does not exist, or is not that of a run.
   """
   paths = [os.fspath(folder) for folder in folders]
   runs = [run_files.read(path) for path in paths]
+  for path, run in zip(paths, runs, strict=True):
+    if not run.config and not run.metrics:
+      raise errors.DataError(
+        f"{path}: no run wrote here (no config.json, no metrics.jsonl)"
+      )
   names = _names(paths)
   finals = [final(run) for run in runs]
   metrics = {

@@ -128,6 +128,11 @@ def load_records(
     ConfigError, DataError: one line with the key, or file and row.
   """
   if config.train.startswith(LANGUAGE):
+    if config.eval:
+      raise errors.ConfigError(
+        f"data.eval: {config.eval!r}, but {config.train} brings held-out"
+        " records of its own; leave it empty"
+      )
     return _language_records(config, folder)
   found = loading.read_files(
     loading.Files(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,12 +57,9 @@ def _make_workdir(path: pathlib.Path) -> None:
     ) from error
 
 
-def _remove_if_empty(path: pathlib.Path) -> None:
-  """Takes back a folder that was made for nothing."""
-  try:
-    path.rmdir()
-  except OSError:
-    pass  # something is in it
+def _take_back(path: pathlib.Path) -> None:
+  """Removes a folder that this process made, for a run that cannot begin."""
+  shutil.rmtree(path, ignore_errors=True)
 
 
 def _write_config(run: Run) -> None:
@@ -101,7 +99,7 @@ def train(
       driver = _Driver(Run(config, path, devices), stop)
     except errors.PrefjaxError:
       if is_new:
-        _remove_if_empty(path)
+        _take_back(path)
       raise
     return driver.drive()
 

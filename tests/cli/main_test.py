@@ -4,6 +4,7 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import types
@@ -26,7 +27,7 @@ def test_each_command_keeps_the_contract(command, capsys):
   module = importlib.import_module(main.COMMANDS[command])
   assert callable(module.main)
   assert main.summary(command) == module.SUMMARY
-  assert "\n" not in module.SUMMARY and 10 < len(module.SUMMARY) <= 78
+  assert re.fullmatch(r"[A-Z][^\n]{9,75}\.", module.SUMMARY)
   status, out, err = _run(capsys, command, "--help")
   assert (status, err) == (0, "")
   assert out.startswith(f"usage: prefjax {command}") and "--help" in out
@@ -89,8 +90,8 @@ def _raise(error):
   ("error", "status", "line"),
   [
     (errors.ConfigError("--n=0: too few"), 2, "prefjax toy: --n=0: too few"),
-    (errors.DataError("a.jsonl:3: no"), 1, "prefjax toy: a.jsonl:3: no"),
-    (errors.ModelError("two\nlines"), 1, "prefjax toy: two\\nlines"),
+    (errors.DataError("a.jsonl:3: no"), 2, "prefjax toy: a.jsonl:3: no"),
+    (errors.ModelError("two\nlines"), 2, "prefjax toy: two\\nlines"),
     (errors.CheckpointCorruptError("bad"), 1, "prefjax toy: bad"),
     (KeyboardInterrupt(), 130, "prefjax: interrupted"),
     (OSError(28, "No space left", "d/f"), 1, "prefjax toy: d/f: No space left"),
