@@ -22,5 +22,5 @@ done
 "$PREFJAX_VENV/bin/prefjax" train --config=configs/quickstart.py \
   --workdir="$workdir" "$@"
 if [ -f "$workdir/report.html" ]; then
-  echo "Report: $workdir/report.html"
+  echo "Open file://$(cd "$workdir" && pwd)/report.html in a browser."
 fi
