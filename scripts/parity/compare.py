@@ -5,8 +5,9 @@
   python scripts/parity/compare.py --tokens=tokens.json --model=smollm2 \
     --trl=trl.json --out=parity.json
 
-Ends with status 1 where step 0 is not log 2 to 1e-5 or a loss differs by more
-than the tolerance.
+Takes several of TRL's runs, if they share their settings. Ends with status 1
+where step 0 is not log 2 to 1e-5 or a loss differs by more than the
+tolerance.
 """
 
 import argparse
@@ -111,38 +112,56 @@ def problems(
   return found
 
 
+def _shared_settings(runs: dict[str, Any]) -> dict[str, Any]:
+  """What PrefJAX is to be run with."""
+  found = []
+  for content in runs.values():
+    settings = dict(content["settings"])
+    settings.pop("pad_gradient")  # of torch alone
+    found.append(settings)
+  if any(settings != found[0] for settings in found):
+    raise SystemExit("--trl: the runs have different settings")
+  return found[0]
+
+
 def main(argv: list[str]) -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--tokens", required=True)
   parser.add_argument("--model", required=True, help="model directory")
-  parser.add_argument("--trl", required=True, help="result of trl_dpo.py")
+  parser.add_argument(
+    "--trl", required=True, nargs="+", help="results of trl_dpo.py"
+  )
   parser.add_argument("--out", required=True)
   parser.add_argument("--layout", default="shared")
   parser.add_argument("--tolerance", type=float, default=1e-3)
   args = parser.parse_args(argv)
-  theirs = token_files.read_json(args.trl)
+  runs = {path: token_files.read_json(path) for path in args.trl}
+  settings = _shared_settings(runs)
   content = token_files.read_tokens(args.tokens)
   start = time.perf_counter()
-  ours = run(content, args.model, theirs["settings"], args.layout)
-  text = table(ours, theirs["steps"])
-  found = problems(ours, theirs["steps"], args.tolerance)
+  ours = run(content, args.model, settings, args.layout)
+  seconds = time.perf_counter() - start
+  found = []
+  for path, theirs in runs.items():
+    print(f"\n{path}")
+    print(table(ours, theirs["steps"]))
+    worst = max(
+      abs(a["loss"] - b["loss"])
+      for a, b in zip(theirs["steps"], ours, strict=True)
+    )
+    print(f"largest difference of a loss: {worst:.1e}")
+    found += problems(ours, theirs["steps"], args.tolerance)
   token_files.write_json(
     args.out,
     {
-      "settings": {**theirs["settings"], "layout": args.layout},
-      "versions": {**theirs["versions"], **jax_side.versions()},
-      "seconds": time.perf_counter() - start,
-      "trl": theirs["steps"],
+      "settings": {**settings, "layout": args.layout},
+      "versions": jax_side.versions(),
+      "seconds": seconds,
+      "trl": list(runs.values()),
       "prefjax": ours,
       "problems": found,
     },
   )
-  print(text)
-  worst = max(
-    abs(a["loss"] - b["loss"])
-    for a, b in zip(theirs["steps"], ours, strict=True)
-  )
-  print(f"largest difference of a loss: {worst:.1e}")
   if found:
     raise SystemExit("\n".join(found))
 

@@ -25,7 +25,6 @@ import optax
 import token_files
 
 from prefjax import kernels, losses, models
-from prefjax.core import types
 
 LOSS_TOLERANCE = 1e-5
 NORM_TOLERANCE = 1e-4
@@ -33,92 +32,76 @@ NORM_TOLERANCE = 1e-4
 Arrays = dict[str, jax.Array]
 
 
-def _batches() -> tuple[types.Batch, types.Batch]:
-  """(pairs, single responses with the group `mismatched`)."""
-  pairs = jax_side.pair_batches(loss_cases.pairs(), loss_cases.PAIRS)
-  rows = loss_cases.labelled()
-  single = {
-    name: [
-      jax_side.encoded_group(row["prompt"], [row[key]], [float(row["label"])])
-      for row in rows
-    ]
-    for name, key in (("main", "response"), ("mismatched", "other"))
-  }
-  return pairs[0], jax_side.make_batches(single, len(rows))[0]
+class _Everything:
+  """All texts of the cases as one group, so that one model run does.
+
+  Rows are the pairs, then the labelled responses (each with another row's
+  response as its second), then the pairs' prompts as texts of their own.
+  """
+
+  def __init__(self):
+    pairs, labelled = loss_cases.pairs(), loss_cases.labelled()
+    rows = [(p["prompt"], [p["chosen"], p["rejected"]]) for p in pairs]
+    rows += [(r["prompt"], [r["response"], r["other"]]) for r in labelled]
+    # Nothing predicts the first token of a prompt.
+    rows += [(p["prompt"][:1], [p["prompt"][1:]]) for p in pairs]
+    parts = [jax_side.encoded_group(*row) for row in rows]
+    (batch,) = jax_side.make_batches({"main": parts}, len(rows))
+    self.group = batch.main
+    self.weights = jnp.asarray(self.group.token_weights)  # [B, 2, R]
+    self.mask = jnp.asarray(self.group.token_mask)
+    self.lengths = self.group.lengths()  # [B, 2]
+    self.pairs = slice(0, len(pairs))
+    self.labelled = slice(len(pairs), len(pairs) + len(labelled))
+    self.prompts = slice(len(pairs) + len(labelled), None)
+    self.labels = jnp.asarray([float(r["label"]) for r in labelled])
+
+  def outputs(self, model, params) -> Arrays:
+    """Log-prob and log-collision of every response token, [B, 2, R]."""
+    hidden = model.hidden(params, self.group).predict
+    head = model.head(params)
+    logps = kernels.token_logps(
+      hidden, head, self.group.response, mask=self.mask, entropy=False
+    ).logps
+    scores = jnp.einsum("bkrd,vd->bkrv", hidden, head.weight)
+    return {
+      "logps": logps,
+      "collision": losses.log_collision_probability(scores),
+    }
+
+  def sums(self, outputs: Arrays) -> jax.Array:
+    """Log-probs of the responses, [B, 2]."""
+    return jnp.sum(outputs["logps"] * self.weights, axis=-1)
 
 
-def _token_stats(model, params, group) -> dict[str, jax.Array]:
-  """Log-prob and log-collision of every response token, [B, K, R]."""
-  hidden = model.hidden(params, group).predict
-  head = model.head(params)
-  logps = kernels.token_logps(
-    hidden, head, group.response, mask=group.token_mask, entropy=False
-  ).logps
-  scores = jnp.einsum("bkrd,vd->bkrv", hidden, head.weight)
-  return {
-    "logps": logps,
-    "collision": losses.log_collision_probability(scores),
-  }
-
-
-def _prompt_logps(model, params, group) -> jax.Array:
-  """Log-probs [B, P - 1] of the prompts' tokens but the first."""
-  prompt = jnp.asarray(group.prompt)
-  mask = jnp.asarray(group.prompt_mask)
-  hidden = model.rows(params, prompt, mask)[:, :-1]
-  # The first real token of a prompt is not predicted by anything.
-  counted = mask[:, 1:] & mask[:, :-1]
-  return kernels.token_logps(
-    hidden, model.head(params), prompt[:, 1:], mask=counted, entropy=False
-  ).logps
-
-
-def _outputs(model, batches, params) -> dict[str, Any]:
-  """Everything that the losses take from a model."""
-  pairs, single = batches
-  return {
-    "pairs": _token_stats(model, params, pairs.main),
-    "prompts": _prompt_logps(model, params, pairs.main),
-    "single": _token_stats(model, params, single.main)["logps"],
-    "other": _token_stats(model, params, single.groups["mismatched"])["logps"],
-  }
-
-
-def _pair_arrays(batches, policy, reference) -> Arrays:
+def _pair_arrays(texts: _Everything, policy, reference) -> Arrays:
   """Arrays by the names that pairwise losses give their arguments."""
-  group = batches[0].main
-  arrays = {}
+  arrays, rows = {}, texts.pairs
   for side, name in enumerate(("chosen", "rejected")):
-    weights = jnp.asarray(group.token_weights)[:, side]
     for prefix, outputs in (("", policy), ("ref_", reference)):
-      tokens = outputs["pairs"]["logps"][:, side]
+      tokens = outputs["logps"][rows, side]
       arrays[f"{prefix}{name}_token_logps"] = tokens
-      arrays[f"{prefix}{name}_logps"] = jnp.sum(tokens * weights, axis=-1)
-    arrays[f"{name}_mask"] = jnp.asarray(group.token_mask)[:, side]
-    arrays[f"{name}_lengths"] = group.lengths()[:, side]
+      arrays[f"{prefix}{name}_logps"] = texts.sums(outputs)[rows, side]
+    arrays[f"{name}_mask"] = texts.mask[rows, side]
+    arrays[f"{name}_lengths"] = texts.lengths[rows, side]
     arrays[f"{name}_weights"] = losses.wpo_weights(
-      policy["pairs"]["logps"][:, side],
-      policy["pairs"]["collision"][:, side],
+      policy["logps"][rows, side],
+      policy["collision"][rows, side],
       arrays[f"{name}_mask"],
     )
   return arrays
 
 
-def _single_arrays(batches, policy, reference) -> Arrays:
+def _single_arrays(texts: _Everything, policy, reference) -> Arrays:
   """Arrays by the names of losses of one labelled response."""
-  group, other = batches[1].main, batches[1].groups["mismatched"]
-
-  def sums(outputs, name, group):
-    return jnp.sum(outputs[name] * group.token_weights, axis=-1)[:, 0]
-
+  logps, other = texts.sums(policy)[texts.labelled].T
+  ref_logps, ref_other = texts.sums(reference)[texts.labelled].T
   return {
-    "logps": sums(policy, "single", group),
-    "ref_logps": sums(reference, "single", group),
-    "labels": jnp.asarray(group.scores)[:, 0],
+    "logps": logps,
+    "ref_logps": ref_logps,
+    "labels": texts.labels,
     "reference_point": losses.kto_reference_point(
-      sums(policy, "other", other),
-      sums(reference, "other", other),
-      batches[1].example_weight,
+      other, ref_other, jnp.ones_like(other)
     ),
   }
 
@@ -127,15 +110,15 @@ def _part(
   case: loss_cases.Case,
   loss: str,
   kwargs: Mapping[str, Any],
-  batches: tuple[types.Batch, types.Batch],
-  policy: dict[str, Any],
-  reference: dict[str, Any],
+  texts: _Everything,
+  policy: Arrays,
+  reference: Arrays,
 ) -> jax.Array:
   """One summand of a case, reduced as TRL reduces it."""
   if case.trainer == "kto":
-    arrays = _single_arrays(batches, policy, reference)
+    arrays = _single_arrays(texts, policy, reference)
   else:
-    arrays = _pair_arrays(batches, policy, reference)
+    arrays = _pair_arrays(texts, policy, reference)
   if case.trainer == "cpo":  # no reference
     arrays |= {k: 0 * v for k, v in arrays.items() if k.startswith("ref_")}
   chosen = arrays.get("chosen_logps"), arrays.get("chosen_lengths")
@@ -143,9 +126,10 @@ def _part(
     values = losses.nll(*chosen)
     return jnp.sum(values * chosen[1]) / jnp.sum(chosen[1])
   if loss == "sft_prompt":
-    prompts = jnp.asarray(batches[0].main.prompt_mask)
-    total = jnp.sum(chosen[0]) + jnp.sum(policy["prompts"])
-    return -total / (jnp.sum(chosen[1]) + jnp.sum(prompts) - len(prompts))
+    prompts = texts.sums(policy)[texts.prompts, 0]
+    counts = texts.lengths[texts.prompts, 0]
+    total = jnp.sum(chosen[0]) + jnp.sum(prompts)
+    return -total / (jnp.sum(chosen[1]) + jnp.sum(counts))
   function = losses.get("orpo" if loss == "orpo_odds" else loss)
   accepted = inspect.signature(function).parameters.values()
   names = [p.name for p in accepted if p.default is p.empty]
@@ -155,11 +139,11 @@ def _part(
   return jnp.mean(values)
 
 
-def _functions(model, batches) -> tuple[Callable, Callable]:
+def _functions(model, texts) -> tuple[Callable, Callable]:
   """Jitted: params -> outputs; (params, cotangents) -> (norm, new params)."""
 
   def forward(params):
-    return _outputs(model, batches, params)
+    return texts.outputs(model, params)
 
   def update(params, slopes):
     (grads,) = jax.vjp(forward, params)[1](slopes)
@@ -170,14 +154,16 @@ def _functions(model, batches) -> tuple[Callable, Callable]:
   return jax.jit(forward), jax.jit(update)
 
 
-def measure(work: pathlib.Path) -> dict[str, list[dict[str, float]]]:
+def measure(
+  work: pathlib.Path, steps: int = loss_cases.STEPS
+) -> dict[str, list[dict[str, float]]]:
   """name -> {"loss", "grad_norm"} of each step, for every case."""
-  batches = _batches()
+  texts = _Everything()
   loaded = {
     name: models.from_pretrained(work / name)
     for name in ("policy", "reference")
   }
-  forward, update = _functions(loaded["policy"][0], batches)
+  forward, update = _functions(loaded["policy"][0], texts)
   results = {}
   for case in loss_cases.CASES:
     params, reference = (loaded[name][1] for name in case.roles)
@@ -185,12 +171,12 @@ def measure(work: pathlib.Path) -> dict[str, list[dict[str, float]]]:
 
     def total(out, case=case, reference=reference):
       return sum(
-        weight * _part(case, loss, kwargs, batches, out, reference)
+        weight * _part(case, loss, kwargs, texts, out, reference)
         for weight, loss, kwargs in case.parts
       )
 
     rows = []
-    for _ in range(loss_cases.STEPS):
+    for _ in range(steps):
       loss, slopes = jax.value_and_grad(total)(forward(params))
       norm, params = update(params, slopes)
       rows.append({"loss": float(loss), "grad_norm": float(norm)})

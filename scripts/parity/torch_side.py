@@ -64,11 +64,27 @@ def stand_in_tokenizer(vocab_size: int, pad_id: int):
   )
 
 
-def load_model(directory: str | pathlib.Path, dtype=torch.float32):
-  """A causal language model from a local directory."""
-  return transformers.AutoModelForCausalLM.from_pretrained(
+def load_model(
+  directory: str | pathlib.Path,
+  dtype=torch.float32,
+  *,
+  pad_gradient: bool = False,
+):
+  """A causal language model from a local directory.
+
+  Args:
+    directory: model directory.
+    dtype: of the parameters.
+    pad_gradient: whether the pad token's embedding gets a gradient from the
+      inputs. transformers leaves it out, also where pad is the
+      end-of-sequence token and occurs in the text.
+  """
+  model = transformers.AutoModelForCausalLM.from_pretrained(
     directory, dtype=dtype
   )
+  if pad_gradient:
+    model.get_input_embeddings().padding_idx = None
+  return model
 
 
 class _InFileOrder:

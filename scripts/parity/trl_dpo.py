@@ -84,7 +84,9 @@ def run(content: dict, model_path: str, settings: dict) -> list[dict]:
     )
     recorder = _Recorder()
     trainer = _Trainer(
-      model=torch_side.load_model(model_path),
+      model=torch_side.load_model(
+        model_path, pad_gradient=settings["pad_gradient"]
+      ),
       ref_model=torch_side.load_model(model_path),
       args=config,
       train_dataset=torch_side.pair_rows(content["pairs"][:number]),
@@ -116,6 +118,11 @@ def main(argv: list[str]) -> None:
   parser.add_argument("--learning_rate", type=float, default=1e-5)
   parser.add_argument("--beta", type=float, default=0.1)
   parser.add_argument("--threads", type=int)
+  parser.add_argument(
+    "--pad_gradient",
+    action="store_true",
+    help="give the pad token's embedding its gradient",
+  )
   args = parser.parse_args(argv)
   torch_side.quiet(args.threads)
   settings = {
@@ -127,6 +134,7 @@ def main(argv: list[str]) -> None:
     "eps": 1e-8,
     "beta": args.beta,
     "loss_type": "sigmoid",
+    "pad_gradient": args.pad_gradient,
   }
   start = time.perf_counter()
   rows = run(token_files.read_tokens(args.tokens), args.model, settings)

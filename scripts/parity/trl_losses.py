@@ -9,7 +9,9 @@ Needs the extra `parity`. Then `compare_losses.py` does the same with PrefJAX:
 """
 
 import argparse
+import dataclasses
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -91,6 +93,18 @@ def measure(case: loss_cases.Case, work: pathlib.Path) -> list[dict]:
   return rows
 
 
+def not_covered() -> list[str]:
+  """Loss types that the installed TRL offers and no case compares."""
+  covered = set()
+  for case in loss_cases.CASES:
+    names = case.trl.get("loss_type", [])
+    covered |= {names} if isinstance(names, str) else set(names)
+  fields = dataclasses.fields(trl.DPOConfig)
+  (field,) = (f for f in fields if f.name == "loss_type")
+  offered = re.findall(r"'(\w+)'", field.metadata["help"].split("If multi")[0])
+  return sorted(set(offered) - covered)
+
+
 def main(argv: list[str]) -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--work", required=True, help="folder of results")
@@ -104,6 +118,7 @@ def main(argv: list[str]) -> None:
     results[case.name] = measure(case, work)
     losses = "  ".join(f"{row['loss']:.6f}" for row in results[case.name])
     print(f"{case.name:34} {losses}", flush=True)
+  print(f"DPO loss types left out: {', '.join(not_covered()) or 'none'}")
   token_files.write_json(
     work / "trl_losses.json",
     {"versions": torch_side.versions(), "cases": results},
