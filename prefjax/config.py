@@ -83,7 +83,8 @@ class DataConfig:
     train: a file or folder, or "language:pairs" and the like for the
       built-in instruction language.
     eval: the same for held-out records; "" holds out `eval_fraction`.
-    eval_fraction: share of the training records that is held out.
+    eval_fraction: share of the training records that is held out, where
+      neither `eval` nor `eval_split` names others.
     eval_limit: most records that are evaluated; 0 for all.
     language: arguments of the built-in producer: n, eval_n, seed, flip_rate...
     view: which groups records become; "" for what the method needs.
@@ -92,6 +93,8 @@ class DataConfig:
     extras: numeric fields of records that travel with a batch.
     layout: layout of the rows, or "auto".
     split: which split of a folder; "" for the only one.
+    eval_split: which split of `eval`, or where that is "" of the same folder,
+      is held out; "" for the only one.
     columns: own column names, or {} to recognise the layout.
     limit: most training records; 0 for all.
     on_bad: "stop" at a bad row or "skip" it.
@@ -122,6 +125,7 @@ class DataConfig:
   extras: tuple = ()
   layout: str = "auto"
   split: str = ""
+  eval_split: str = ""
   columns: dict = _field({})
   limit: int = _field(0, 0)
   on_bad: str = _field("stop", choices=("stop", "skip"))

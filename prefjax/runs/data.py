@@ -134,12 +134,14 @@ def load_records(
         " records of its own; leave it empty"
       )
     return _language_records(config, folder)
+  is_split = not (config.eval or config.eval_split)
   found = loading.read_files(
     loading.Files(
       paths=(config.train,),
       eval_paths=(config.eval,) if config.eval else (),
-      eval_fraction=0.0 if config.eval else config.eval_fraction,
+      eval_fraction=config.eval_fraction if is_split else 0.0,
       split=config.split or None,
+      eval_split=config.eval_split or None,
       layout=config.layout,
       columns=config.columns or None,
       on_bad=config.on_bad,
@@ -148,7 +150,7 @@ def load_records(
     )
   )
   notes = [report.summary() for report in found.reports]
-  if not config.eval:
+  if is_split:
     notes.append(f"{len(found.held)} records held out by their prompts")
   return Records(tuple(found.train), tuple(found.held), tuple(notes), False)
 
