@@ -61,9 +61,12 @@ def main(argv: list[str]) -> int:
   if args.out is not None:
     path = pathlib.Path(args.out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"model": policy.name, "reference": args.reference}
+    facts = {
+      "model": policy.name,
+      "reference_model": args.reference,
+      "data": args.data,
+    }
     path.write_text(
-      json.dumps({**facts, "data": args.data, **result}, indent=2) + "\n",
-      encoding="utf-8",
+      json.dumps({**facts, **result}, indent=2) + "\n", encoding="utf-8"
     )
   return 0
