@@ -25,8 +25,10 @@ from prefjax.core import errors
 COMMANDS: dict[str, str] = {
   "train": "prefjax.cli.train",
   "eval": "prefjax.cli.eval",
+  "generate": "prefjax.cli.generate",
   "score": "prefjax.cli.score",
   "compare": "prefjax.cli.compare",
+  "convert": "prefjax.cli.convert",
   "inspect": "prefjax.cli.inspect",
   "data": "prefjax.cli.data",
   "doctor": "prefjax.cli.doctor",

@@ -12,6 +12,14 @@ _DTYPES = ("float32", "bfloat16")
 
 
 def declare(flags: arguments.Arguments) -> None:
+  """Declares which model, and how it reads records."""
+  declare_policy(flags)
+  flags.integer("batch", 8, "records of a batch", low=1)
+  flags.integer("max_prompt", 1024, "most prompt tokens", low=1)
+  flags.integer("max_response", 1024, "most tokens of a response", low=1)
+
+
+def declare_policy(flags: arguments.Arguments) -> None:
   """Declares which model, and how it reads texts."""
   flags.path(
     "model",
@@ -23,9 +31,6 @@ def declare(flags: arguments.Arguments) -> None:
   flags.string("tokenizer", None, "another tokenizer than the model's own")
   flags.path("template", help="file with another chat template", kind="file")
   flags.choice("dtype", "float32", "of the arithmetic", _DTYPES)
-  flags.integer("batch", 8, "records of a batch", low=1)
-  flags.integer("max_prompt", 1024, "most prompt tokens", low=1)
-  flags.integer("max_response", 1024, "most tokens of a response", low=1)
 
 
 def open_policy(args: types.SimpleNamespace) -> Any:

@@ -185,7 +185,8 @@ def test_log_probs_of_responses(golden, loaded, layout):
     )
     for k, side in enumerate(sides):
       got = logps[0, k, : lengths[0, k]]
-      np.testing.assert_allclose(got, pair[f"{side}_token_logps"], atol=2e-3)
+      if f"{side}_token_logps" in pair:  # of some pairs
+        np.testing.assert_allclose(got, pair[f"{side}_token_logps"], atol=2e-3)
       np.testing.assert_allclose(
         got.astype(np.float64).sum(), pair[f"{side}_logp_sum"], rtol=1e-4
       )
