@@ -14,7 +14,7 @@ from prefjax.methods.objective import (
   LossResult,
   Objective,
 )
-from prefjax.methods.registry import get, mixture, names
+from prefjax.methods.registry import get, mixture, names, register
 
 __all__ = [
   "Compute",
@@ -28,5 +28,6 @@ __all__ = [
   "get",
   "mixture",
   "names",
+  "register",
   "token_logps_of",
 ]
