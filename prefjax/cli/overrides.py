@@ -230,7 +230,8 @@ def _read(key: str, text: str, old: Any, free: bool) -> Any:
 
   if len(text) > _MOST:
     raise refuse(f"at most {_MOST} characters")
-  if text in ("None", "none"):
+  # "none" is a choice of some keys that hold text.
+  if text == "None" or (text == "none" and not isinstance(old, str)):
     return _fit(key, None, old, free)
   kind = type(old)
   if kind is str and not free:

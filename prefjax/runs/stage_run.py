@@ -6,15 +6,17 @@ import contextlib
 import dataclasses
 import itertools
 import pathlib
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from prefjax import checkpoint
+from prefjax import checkpoint, losses
 from prefjax import config as config_lib
-from prefjax.core import errors, prng
+from prefjax.core import errors, prng, types
 from prefjax.data import pipeline
 from prefjax.methods import language_model
 from prefjax.methods import objective as objective_lib
@@ -52,6 +54,7 @@ def _fresh_state(run: Run, stage: stages_lib.Stage, policy, tx, opt_state):
 
 def make_optimizer(config: config_lib.OptConfig):
   """The optimiser of an opt section."""
+  optim.decay_mask(config.decay_pattern)  # refused even if nothing decays
   return optim.make_optimizer(
     config.name,
     b1=config.b1,
@@ -216,6 +219,38 @@ class StageRun:
     )
     return _with_shardings(self.run, shapes)
 
+  def check(self) -> None:
+    """Traces the loss of one batch, before anything is loaded or written.
+
+    Raises:
+      ConfigError: the method refuses the value of a hyper-parameter.
+    """
+    bare = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self.template()
+    )
+    weights = self.run.source.model.shapes(self.run.source.dtype)
+    frozen = {}
+    if self.run.has_adapter:
+      frozen["base"] = weights
+    elif self.mode == "live":
+      frozen["reference"] = weights
+    batch = self.stage.source.batch(0)
+    if self.mode == "precomputed":
+      batch = _with_empty_references(batch)
+
+    def terms(params, frozen, method_state, batch):
+      keys = prng.example_keys(0, 0, "loss", batch.example_id)
+      result = self.objective.loss(params, frozen, batch, method_state, keys)
+      return result.terms
+
+    try:
+      jax.eval_shape(terms, bare.params, frozen, bare.method_state, batch)
+    except ValueError as error:
+      if isinstance(error, errors.PrefjaxError) or not _from_a_loss(error):
+        raise
+      reason = str(error).partition("\n")[0]
+      raise errors.ConfigError(f"method.kwargs: {reason}") from error
+
   def still_template(self) -> dict[str, Any]:
     """Frozen roles as the manifest should know them: arrays, or shapes."""
     names = set(self.frozen(None)) - set(self.objective.moving)
@@ -296,6 +331,26 @@ class StageRun:
       source = references.WithReference(source, self.references["train"])
     depth = self.stage.config.data.prefetch
     return _Batches(source, start - self.stage.start, self.stage.start, depth)
+
+
+def _with_empty_references(batch: types.Batch) -> types.Batch:
+  """The batch with a place for reference log-probs."""
+  return dataclasses.replace(
+    batch,
+    groups={
+      name: dataclasses.replace(
+        group, ref_token_logps=np.zeros(group.response.shape, np.float32)
+      )
+      for name, group in batch.groups.items()
+    },
+  )
+
+
+def _from_a_loss(error: BaseException) -> bool:
+  """Whether an error began in `prefjax.losses`, which checks its keywords."""
+  folder = pathlib.Path(losses.__file__).parent
+  frames = traceback.extract_tb(error.__traceback__)
+  return any(pathlib.Path(frame.filename).parent == folder for frame in frames)
 
 
 class _Batches:

@@ -111,8 +111,16 @@ class _Driver:
     self.run = run
     self.stop = stop
     self.directory = run.workdir / "checkpoints"
+    options = run.config.checkpoint
+    if options.keep_best and not options.best_metric:
+      raise errors.ConfigError(
+        "checkpoint.keep_best: needs checkpoint.best_metric, the metric to"
+        " rank by"
+      )
     self.parts = [stage_run.StageRun(run, stage) for stage in run.stages]
     stage_run.check_kept_optimizers(self.parts)
+    for part in self.parts:
+      part.check()
 
   def drive(self) -> Outcome:
     run = self.run
