@@ -72,6 +72,12 @@ _LINES = {
   f"{_TRAIN} --config.method.name=dpoo": "did you mean 'dpo'",
   f"{_TRAIN} --config.method.kwargs.bta=1": "(did you mean 'beta'?)",
   f"{_TRAIN} --config.method.kwargs.beta=x": "method.kwargs",
+  f"{_TRAIN} --config.method.kwargs.beta=-1": "beta=-1.0 is outside",
+  f"{_TRAIN} --config.method.kwargs.label_smoothing=2": "is outside",
+  f"{_TRAIN} --config.method.kwargs.beta=-1 --config.train.reference"
+  "=precomputed": "method.kwargs: dpo: beta=-1.0 is outside",
+  f"{_TRAIN} --config.method.kwargs.beta=-1 --config.model.lora.rank"
+  "=2": "method.kwargs: dpo: beta=-1.0 is outside",
   f"{_TRAIN} --config.method.mixture={{'sfft':1.0}}": "did you mean 'sft'",
   f"{_TRAIN} --config.model.source=preset:tny": "did you mean 'tiny'?",
   f"{_TRAIN} --config.model.source=no/where": "no/where",

@@ -37,7 +37,7 @@ _WRONG = {
   "mesh.fsdp=-1": "only one axis may be -1",
   "opt.decay_pattern=(": "not a regular expression",
   "train.reference=none": "dpo needs a reference",
-  "checkpoint.keep_best=1": "checkpoint.keep_best: needs checkpoint.best_metric",
+  "checkpoint.keep_best=1": "checkpoint.keep_best: needs",
 }
 
 
