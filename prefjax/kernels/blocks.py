@@ -37,7 +37,7 @@ class Generation:
 # program around the kernel. A v6e needs 560 FLOP for each byte from HBM,
 # the others 170 to 320. Names are those of `jax.Device.device_kind`.
 GENERATIONS = {
-  "TPU v4": Generation(15 * _MIB),
+  "TPU v4": Generation(31 * _MIB // 2),
   "TPU v5 lite": Generation(100 * _MIB),
   "TPU v5": Generation(56 * _MIB),
   "TPU v6 lite": Generation(100 * _MIB, forward=(1024, 256)),
@@ -97,12 +97,12 @@ def bytes_needed(
   total = stays * stays_bytes + 2 * streams * streams_bytes
   if 4 in (x_bytes, w_bytes):
     # The compiler keeps the bfloat16 parts of float32 operands beside them.
-    total += 6 * (x + w)
+    total += 7 * (x + w)
   if step != "forward":
     # Accumulator, output, and a masked copy of what streams.
     total += stays * (4 + (out_bytes or stays_bytes))
     total += streams * streams_bytes
-  total += (4 if step == "forward" else 6) * 4 * rows * vocab
+  total += 6 * 4 * rows * vocab
   # A column [rows, 1] takes a lane in 128.
   return total + 12 * 4 * rows * LANES
 
@@ -145,7 +145,7 @@ def pick(
   order = ("rows", "vocab") if step == "dw" else ("vocab", "rows")
   while True:
     need = bytes_needed(
-      step, **sizes, hidden=hidden, x_bytes=x_bytes, w_bytes=w_bytes
+      step, *sizes.values(), hidden, x_bytes, w_bytes, out_bytes
     )
     if need <= table.vmem:
       return Blocks(**sizes)

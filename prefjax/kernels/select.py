@@ -167,7 +167,9 @@ def _pallas_tpu(problem, x, weight, bias, options, device, is_auto):
   if is_auto:
     shapes = (x, weight, bias, jax.ShapeDtypeStruct(x.shape[:1], jnp.int32))
     said = _compiler_says(
-      plan, device, tuple(s and (s.shape, s.dtype) for s in shapes)
+      plan,
+      device,
+      tuple(None if s is None else (s.shape, s.dtype) for s in shapes),
     )
     if said:
       raise ValueError(said)
