@@ -33,26 +33,31 @@ def encoded_group(
   )
 
 
-def _shape(groups: Sequence[examples.EncodedGroup]) -> batches.Shape:
-  """Slots, a multiple of 8, that hold all of the groups."""
+def _shape(
+  groups: Sequence[examples.EncodedGroup], multiple: int
+) -> batches.Shape:
+  """Slots, so many or a multiple of it, that hold all of the groups."""
   longest = [
     max(len(g.prompt) for g in groups),
     max(g.longest for g in groups),
   ]
-  p, r = (-(-n // 8) * 8 for n in longest)
+  p, r = (-(-n // multiple) * multiple for n in longest)
   return batches.Shape(k=max(len(g.lengths) for g in groups), p=p, r=r, m=None)
 
 
 def make_batches(
-  groups: Mapping[str, Sequence[examples.EncodedGroup]], size: int
+  groups: Mapping[str, Sequence[examples.EncodedGroup]],
+  size: int,
+  multiple: int = 8,
 ) -> list[types.Batch]:
   """Consecutive rows as batches of one shape.
 
   Args:
     groups: name -> N groups; equal N.
     size: B; rows that do not fill a batch are left out.
+    multiple: numbers of slots are multiples of this.
   """
-  shapes = {name: _shape(parts) for name, parts in groups.items()}
+  shapes = {name: _shape(parts, multiple) for name, parts in groups.items()}
   number = min(len(parts) for parts in groups.values()) // size
   return [
     types.Batch(
@@ -72,11 +77,11 @@ def make_batches(
 
 
 def pair_batches(
-  pairs: Sequence[Mapping[str, Any]], size: int
+  pairs: Sequence[Mapping[str, Any]], size: int, multiple: int = 8
 ) -> list[types.Batch]:
   """Batches of the pairs of a token file, in file order."""
   parts = [
     encoded_group(pair["prompt"], [pair["chosen"], pair["rejected"]])
     for pair in pairs
   ]
-  return make_batches({"main": parts}, size)
+  return make_batches({"main": parts}, size, multiple)

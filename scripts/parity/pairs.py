@@ -21,9 +21,21 @@ from prefjax.data import encoding, readers, tokenizers, views
 
 
 def tokenise(
-  model: str, data: str, count: int, lengths: encoding.Lengths
+  model: str,
+  data: str,
+  count: int,
+  lengths: encoding.Lengths,
+  min_prompt: int = 1,
 ) -> dict:
-  """The content of a token file."""
+  """The content of a token file.
+
+  Args:
+    model: whose tokenizer is used.
+    data: a file of pairs.
+    count: number of pairs.
+    lengths: limits in tokens.
+    min_prompt: pairs with a shorter prompt are left out.
+  """
   tokenizer = tokenizers.load(model)
   encoder = encoding.Encoder(tokenizer, views.view("pair"), lengths)
   pairs = []
@@ -31,6 +43,8 @@ def tokenise(
     group = example.groups["main"]
     if not (group.weights == 1).all():
       continue  # a token of weight 0 has no counterpart on the other side
+    if len(group.prompt) < min_prompt:
+      continue
     chosen, rejected = group.responses()
     pairs.append(
       {
@@ -68,9 +82,14 @@ def main(argv: list[str]) -> None:
   parser.add_argument("--count", type=int, default=16)
   parser.add_argument("--max_prompt", type=int, default=192)
   parser.add_argument("--max_response", type=int, default=64)
+  parser.add_argument(
+    "--min_prompt", type=int, default=1, help="leave shorter prompts out"
+  )
   args = parser.parse_args(argv)
   lengths = encoding.Lengths(prompt=args.max_prompt, response=args.max_response)
-  content = tokenise(args.model, args.data, args.count, lengths)
+  content = tokenise(
+    args.model, args.data, args.count, lengths, args.min_prompt
+  )
   token_files.write_json(args.out, content)
   total = sum(
     2 * len(p["prompt"]) + len(p["chosen"]) + len(p["rejected"])
