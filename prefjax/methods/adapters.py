@@ -22,6 +22,8 @@ from prefjax.methods import objective as objective_lib
 
 POLICY = ("policy", "main")
 REFERENCE = ("reference", "main")
+# Keywords that the adapter fills itself: which pairs count.
+_FILLED = ("mask",)
 
 
 def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
@@ -31,6 +33,7 @@ def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
     for name, parameter in inspect.signature(function).parameters.items()
     if parameter.kind is parameter.KEYWORD_ONLY
     and parameter.default is not parameter.empty
+    and name not in _FILLED
   }
 
 
@@ -55,9 +58,13 @@ def positional_names(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def sequence_sums(outputs, role_group, group: types.Group) -> jax.Array:
-  """Weighted sums of token log-probs, float32 [B, K]."""
-  token_logps = outputs[role_group]["token_logps"]  # [B, K, R]
-  return jnp.sum(token_logps * group.token_weights, axis=-1)
+  """Weighted sums of token log-probs, float32 [B, K].
+
+  Tokens of weight 0 may hold anything.
+  """
+  weights = jnp.asarray(group.token_weights)  # [B, K, R]
+  token_logps = outputs[role_group]["token_logps"]
+  return jnp.sum(jnp.where(weights == 0, 0.0, token_logps) * weights, axis=-1)
 
 
 def select(values: jax.Array, index: jax.Array) -> jax.Array:
@@ -66,10 +73,20 @@ def select(values: jax.Array, index: jax.Array) -> jax.Array:
   return values[rows, index]
 
 
+def _fill(name: str) -> float:
+  """A harmless value for a pair that is none: finite losses and slopes."""
+  return {"logps": -1.0, "lengths": 1.0}.get(name.rsplit("_", 1)[-1], 0.0)
+
+
 def pair_arrays(outputs, batch) -> dict[str, jax.Array]:
-  """Every array a pairwise loss may name, over the pairs: [B * M]."""
+  """Every array a pairwise loss may name, over the pairs: [B * M].
+
+  Pairs that only fill a slot, or lie in rows of weight 0, do not reach the
+  loss's arithmetic, whatever they hold; `pair_valid` tells them.
+  """
   group = batch.main
   pairs, valid = group.pair_indices()  # [B, M, 2], [B, M]
+  valid = valid & (batch.example_weight[:, None] != 0)
   sums = {"": sequence_sums(outputs, POLICY, group)}
   if REFERENCE in outputs:
     sums["ref_"] = sequence_sums(outputs, REFERENCE, group)
@@ -81,7 +98,10 @@ def pair_arrays(outputs, batch) -> dict[str, jax.Array]:
     arrays[f"{name}_lengths"] = select(group.lengths(), index)
     if group.scores is not None:
       arrays[f"{name}_scores"] = select(group.scores, index)
-  flat = {name: value.reshape(-1) for name, value in arrays.items()}
+  flat = {
+    name: jnp.where(valid, value, _fill(name)).reshape(-1)
+    for name, value in arrays.items()
+  }
   flat["pair_valid"] = valid.reshape(-1)
   return flat
 
@@ -108,6 +128,9 @@ def pairwise(
 ) -> method_lib.Method:
   """A Method from a pairwise loss that returns one value a pair.
 
+  A loss with a keyword `mask` is given the pairs that count: one that sorts
+  or averages over the batch must leave the others out.
+
   Args:
     name: the term's name.
     loss: takes arrays named as in `pair_arrays`, returns [B * M].
@@ -119,6 +142,7 @@ def pairwise(
   uses_reference = any(a.startswith("ref_") for a in arguments)
   settings = {**keyword_defaults(loss), **kwargs}
   bound = functools.partial(loss, **dict(kwargs))
+  takes_mask = "mask" in inspect.signature(loss).parameters
   reward = diagnostics.RewardScale(
     beta=float(settings.get("beta", 1.0)),
     per_token=not uses_reference and "chosen_lengths" in arguments,
@@ -127,9 +151,9 @@ def pairwise(
   def method_loss(outputs, batch, method_state, keys):
     del keys
     arrays = pair_arrays(outputs, batch)
-    # A pair that only fills a slot must not reach the loss's arithmetic.
     valid = arrays["pair_valid"]
-    losses = bound(*(arrays[a] for a in arguments))
+    filled = {"mask": valid} if takes_mask else {}
+    losses = bound(*(arrays[a] for a in arguments), **filled)
     term = pairs_to_term(losses, valid, batch)
     metrics = diagnostics.pair_metrics(arrays, batch, reward)
     return objective_lib.LossResult({name: term}, method_state, metrics)
@@ -148,7 +172,8 @@ def supervised(
   """Cross-entropy on the (chosen) responses; one weight a token.
 
   `average="token"` weighs every counted token of the batch alike, "example"
-  every response alike.
+  every response alike. Of a pair the chosen response counts, of a single
+  response with a label one that is liked.
   """
   check_kwargs(name, {"average": "token"}, kwargs)
   average = kwargs.get("average", "token")
@@ -167,6 +192,8 @@ def supervised(
       pairs, valid = group.pair_indices()
       first = jax.nn.one_hot(pairs[..., 0], group.shape[1])  # [B, M, K]
       kept = kept & (jnp.sum(first * valid[..., None], axis=1) > 0)
+    elif group.scores is not None:
+      kept = kept & (jnp.asarray(group.scores) > 0)
     losses = loss(logps.reshape(-1), lengths.reshape(-1)).reshape(logps.shape)
     weight = jnp.where(kept, lengths if average == "token" else 1.0, 0.0)
     total = jnp.sum(weight, axis=1)
@@ -181,9 +208,7 @@ def supervised(
     metrics = {
       "logps/chosen": types.weighted(logps, tokens),
       "nll_loss": types.weighted(value, term.weight),
-      "num_response_tokens": types.WeightedSum(
-        total=jnp.sum(jnp.where(kept, lengths, 0.0)), weight=jnp.float32(1)
-      ),
+      "length/chosen": types.weighted(group.lengths(), tokens),
     }
     return objective_lib.LossResult({name: term}, method_state, metrics)
 
@@ -208,11 +233,16 @@ def mixture(
     )
   needs: dict[method_lib.RoleGroup, tuple[str, ...]] = {}
   vocab: dict[str, method_lib.VocabNeed] = {}
-  for _, _, part in parts:
+  for name, _, part in parts:
     for role_group, wanted in part.needs.items():
       merged = dict.fromkeys(needs.get(role_group, ()) + tuple(wanted))
       needs[role_group] = tuple(merged)
-    vocab.update(part.vocab)
+    for key, need in part.vocab.items():
+      if vocab.setdefault(key, need) != need:
+        raise errors.ConfigError(
+          f"method.mixture: {name} and another part both name a"
+          f" whole-vocabulary output {key!r}"
+        )
 
   def init_state(key):
     return {name: part.init_state(key) for name, _, part in parts}
@@ -223,6 +253,10 @@ def mixture(
       own = method_state[name] if method_state else {}
       result = part.loss(outputs, batch, own, keys)
       for key, term in result.terms.items():
+        if key in terms:
+          raise errors.ConfigError(
+            f"method.mixture: {name} and another part both have a term {key!r}"
+          )
         terms[key] = types.Term(
           value=term.value,
           weight=term.weight,

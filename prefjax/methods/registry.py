@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which name in a config selects which method: one explicit table."""
 
-import dataclasses
-import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,83 +9,12 @@ from typing import Any
 
 import jax
 
-from prefjax import losses
 from prefjax.core import errors
-from prefjax.methods import adapters, unpaired
+from prefjax.methods import adapters, rows
 from prefjax.methods import method as method_lib
 
-Build = Callable[[Mapping[str, Any]], method_lib.Method]
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-  """One method.
-
-  Attributes:
-    build: hyper-parameters -> Method; refuses those it does not have.
-    defaults: hyper-parameters and their defaults.
-    paper: authors' short name and arXiv id.
-  """
-
-  build: Build
-  defaults: Mapping[str, Any]
-  paper: str
-
-
-def _pairwise(name: str, loss, paper: str, coupled: bool = False) -> Row:
-  return Row(
-    functools.partial(adapters.pairwise, name, loss, coupled=coupled),
-    adapters.keyword_defaults(loss),
-    paper,
-  )
-
-
-def _unpaired(name: str, loss, paper: str) -> Row:
-  return Row(
-    functools.partial(unpaired.unpaired, name, loss),
-    adapters.keyword_defaults(loss),
-    paper,
-  )
-
-
-def _kto() -> Row:
-  defaults = adapters.keyword_defaults(losses.kto)
-  return Row(
-    functools.partial(
-      unpaired.kto, "kto", losses.kto, losses.kto_reference_point
-    ),
-    {k: v for k, v in defaults.items() if k != "reference_point"},
-    "KTO, arXiv:2402.01306",
-  )
-
-
-def _sft() -> Row:
-  return Row(
-    functools.partial(adapters.supervised, "sft", losses.nll),
-    {"average": "token"},
-    "maximum likelihood",
-  )
-
-
-_ROWS: dict[str, Row] = {
-  "conservative_dpo": _pairwise(
-    "conservative_dpo", losses.conservative_dpo, "cDPO, arXiv:2305.18290"
-  ),
-  "dpo": _pairwise("dpo", losses.dpo, "DPO, arXiv:2305.18290"),
-  "hinge": _pairwise("hinge", losses.hinge, "RSO, arXiv:2309.06657"),
-  "ipo": _pairwise("ipo", losses.ipo, "IPO, arXiv:2310.12036"),
-  "kto": _kto(),
-  "orpo": _pairwise("orpo", losses.orpo, "ORPO, arXiv:2403.07691"),
-  "sft": _sft(),
-  "simpo": _pairwise("simpo", losses.simpo, "SimPO, arXiv:2405.14734"),
-}
-
-# Names that other libraries use for the same objective.
-ALIASES: dict[str, str] = {
-  "sigmoid": "dpo",
-  "nll": "sft",
-  "cdpo": "conservative_dpo",
-}
+_ROWS, ALIASES = rows.ROWS, rows.ALIASES
+Row = rows.Row
 
 
 def row(name: str) -> Row:
@@ -136,6 +63,7 @@ def mixture(
   built = []
   for part in parts:
     name, weight, *rest = part
+    name = ALIASES.get(name, name)
     if any(name == other for other, _, _ in built):
       raise errors.ConfigError(f"method.mixture: {name!r} is named twice")
     if not isinstance(weight, (int, float)) or isinstance(weight, bool):
@@ -210,7 +138,7 @@ def register(
       " replace=True"
     )
   _check_loss(name, loss)
-  _ROWS[name] = _pairwise(name, loss, paper, coupled)
+  _ROWS[name] = rows.pairwise(name, loss, paper, coupled)
 
 
 def _check_loss(name: str, loss: Callable[..., jax.Array]) -> None:

@@ -17,7 +17,7 @@ from prefjax.methods import objective as objective_lib
 _MISMATCHED = ("policy", "mismatched"), ("reference", "mismatched")
 
 
-def _single(outputs, batch) -> dict[str, jax.Array]:
+def single_arrays(outputs, batch) -> dict[str, jax.Array]:
   """logps, ref_logps and labels [B] of the one response."""
   group = batch.main
   return {
@@ -29,7 +29,7 @@ def _single(outputs, batch) -> dict[str, jax.Array]:
   }
 
 
-def _term(losses, batch) -> types.Term:
+def single_term(losses, batch) -> types.Term:
   return types.Term(
     value=losses,
     weight=jnp.asarray(batch.example_weight, jnp.float32),
@@ -48,7 +48,7 @@ def unpaired(
 
   def method_loss(outputs, batch, method_state, keys):
     del keys
-    arrays = _single(outputs, batch)
+    arrays = single_arrays(outputs, batch)
     losses = bound(arrays["logps"], arrays["ref_logps"], arrays["labels"])
     metrics = diagnostics.unpaired_metrics(
       beta * (arrays["logps"] - arrays["ref_logps"]),
@@ -57,7 +57,7 @@ def unpaired(
       batch.example_weight,
     )
     return objective_lib.LossResult(
-      {name: _term(losses, batch)}, method_state, metrics
+      {name: single_term(losses, batch)}, method_state, metrics
     )
 
   return method_lib.Method(
@@ -91,7 +91,7 @@ def kto(
 
   def method_loss(outputs, batch, method_state, keys):
     del keys
-    arrays = _single(outputs, batch)
+    arrays = single_arrays(outputs, batch)
     other = batch.groups["mismatched"]
     sums = [
       adapters.sequence_sums(outputs, role_group, other)[:, 0]
@@ -112,7 +112,7 @@ def kto(
     )
     metrics["kl"] = types.WeightedSum(total=point, weight=jnp.float32(1.0))
     return objective_lib.LossResult(
-      {name: _term(losses, batch)}, method_state, metrics
+      {name: single_term(losses, batch)}, method_state, metrics
     )
 
   needs = {

@@ -65,6 +65,24 @@ def unsplit(tree: Any) -> Any:
   return jax.tree.map(one, tree)
 
 
+def quiet(batch: Any) -> Any:
+  """The batch without NaN or infinity in rows of weight 0.
+
+  Such a row only fills a place: its loss is not counted, but 0 * NaN is NaN
+  in a backward pass. Finite content stays.
+  """
+  empty = jnp.asarray(types.batch_field(batch, "example_weight")) == 0
+
+  def one(x):
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+      return x
+    row = empty.reshape(-1, *[1] * (x.ndim - 1))
+    return jnp.where(row & ~jnp.isfinite(x), 0, x)
+
+  return jax.tree.map(one, batch)
+
+
 def term_sums(terms: objective_lib.Terms) -> dict[str, types.WeightedSum]:
   """Each term as (sum(v w), sum(w)); weights carry no gradient.
 
@@ -110,6 +128,19 @@ def _check(batch: Any, cut: Cut) -> None:
     )
 
 
+def _check_state(objective: Objective, before: Any, after: Any) -> None:
+  """A state that a part of the batch changed would depend on the cut."""
+  old, new = jax.tree.leaves(before), jax.tree.leaves(after)
+  if len(old) != len(new) or any(
+    a is not b for a, b in zip(old, new, strict=True)
+  ):
+    raise TypeError(
+      f"{type(objective).__name__}.loss returns another method_state than it"
+      " was given: set coupled = True and define outputs and terms, so that"
+      " the state is updated from the whole batch"
+    )
+
+
 def evaluate(
   objective: Objective,
   params: Any,
@@ -131,6 +162,7 @@ def evaluate(
     cut: micro-batches and device axis.
   """
   _check(batch, cut)
+  batch = quiet(batch)
   if objective.coupled:
     return _coupled(objective, params, frozen, batch, method_state, keys, cut)
   return _plain(objective, params, frozen, batch, method_state, keys, cut)
@@ -140,7 +172,9 @@ def _plain(objective, params, frozen, batch, method_state, keys, cut):
   """Examples are independent: gradients of micro-batches add up."""
 
   def run(params, part, part_keys):
-    return objective.loss(params, frozen, part, method_state, part_keys)
+    result = objective.loss(params, frozen, part, method_state, part_keys)
+    _check_state(objective, method_state, result.method_state)
+    return result
 
   if cut.micro_batches == 1:
 
@@ -149,13 +183,11 @@ def _plain(objective, params, frozen, batch, method_state, keys, cut):
       sums = term_sums(result.terms)
       weights = _psum({n: s.weight for n, s in sums.items()}, cut.axis)
       loss = combine(result.terms, sums, weights)
-      return loss, (_metrics(result, sums), result.method_state)
+      return loss, _metrics(result, sums)
 
-    (loss, (metrics, state)), grads = jax.value_and_grad(whole, has_aux=True)(
-      params
-    )
+    (loss, metrics), grads = jax.value_and_grad(whole, has_aux=True)(params)
     loss, metrics, grads = _psum((loss, metrics, grads), cut.axis)
-    return grads, Evaluation(loss, state, metrics)
+    return grads, Evaluation(loss, method_state, metrics)
 
   parts, part_keys = split((batch, keys), cut.micro_batches)
 
@@ -173,16 +205,12 @@ def _plain(objective, params, frozen, batch, method_state, keys, cut):
     sums = term_sums(result.terms)
     return combine(result.terms, sums, weights), _metrics(result, sums)
 
-  def body(carry, part):
-    grads, loss = carry
-    (value, metrics), more = jax.value_and_grad(micro, has_aux=True)(
-      params, *part
-    )
-    return (jax.tree.map(_accumulate, grads, more), loss + value), metrics
+  def body(grads, part):
+    out, more = jax.value_and_grad(micro, has_aux=True)(params, *part)
+    return jax.tree.map(_accumulate, grads, more), out
 
-  start = _zeros_like(params), jnp.float32(0.0)
-  (grads, loss), metrics = jax.lax.scan(body, start, (parts, part_keys))
-  metrics = jax.tree.map(lambda x: jnp.sum(x, axis=0), metrics)
+  grads, sums = jax.lax.scan(body, _zeros_like(params), (parts, part_keys))
+  loss, metrics = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
   loss, metrics, grads = _psum((loss, metrics, grads), cut.axis)
   return _like(grads, params), Evaluation(loss, method_state, metrics)
 

@@ -51,7 +51,7 @@ class Hooks:
   """What the loop calls.
 
   Attributes:
-    batch: step -> host batch; iterates as (step, batch) from plan.start.
+    batch: iterates as (step, host batch) from plan.start.
     step: (state, host batch) -> (state, metrics).
     save: (state, step, row) -> None; the row holds the step's numbers.
     evaluate: state -> numbers by name, or None.
@@ -59,7 +59,6 @@ class Hooks:
     progress: shown to a person.
     stop: asked after every step.
     tag: fields of every row (the stage).
-    shape: host batch -> hashable; another value means a compilation.
   """
 
   batch: Any
@@ -150,7 +149,8 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
   """Trains from plan.start to plan.stop, or until a signal.
 
   Raises:
-    TrainingError: too many updates in a row were not finite.
+    TrainingError: too many updates in a row were not finite, or the batches
+      ended before plan.stop.
     CheckpointError: a save failed.
   """
   goodput, guard = Goodput(), _Guard(plan.max_bad_steps)
@@ -177,9 +177,14 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
 
   done = plan.start
   last = clock()
-  for index, batch in hooks.batch:
-    if done >= plan.stop:
-      break
+  batches = iter(hooks.batch)
+  while done < plan.stop:
+    index, batch = next(batches, (None, None))
+    if index is None:
+      raise errors.TrainingError(
+        f"the batches ended after update {done}, {plan.stop} were planned:"
+        " give more records or epochs, or fewer steps"
+      )
     if index != done:
       raise AssertionError(f"batch {index} came where {done} was due")
     waited = clock() - last
@@ -221,7 +226,7 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
     if due_eval or due_save or interrupted:
       row = finish(pending)
       pending = None
-      if due_eval and not interrupted:
+      if due_eval and (not interrupted or done == plan.stop):
         begin = clock()
         numbers = dict(hooks.evaluate(state))
         goodput.eval += clock() - begin

@@ -116,6 +116,12 @@ def make_optimizer(
     scales["other"] = optax.identity()
 
     def labels(params):
+      for role in role_scales:
+        if role not in params:
+          raise errors.ConfigError(
+            f"opt.role_scales.{role}: no such trained role"
+            f"{errors.nearest(role, params)}; they are {', '.join(params)}"
+          )
       return {
         role: jax.tree.map(
           lambda _, role=role: role if role in role_scales else "other", tree
@@ -140,8 +146,8 @@ def make_schedule(
 
   Args:
     name: what follows the linear warm-up: "constant", "linear", "cosine"
-      (both to `final_fraction` of the peak at the last step), or
-      "inverse_sqrt".
+      (both reach `final_fraction` of the peak when `total_steps` updates
+      are done, so the last update has a little more), or "inverse_sqrt".
     peak: rate at the end of the warm-up.
     total_steps: updates of the stage.
     warmup_steps: the first update has the rate peak / warmup_steps.

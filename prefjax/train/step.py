@@ -31,6 +31,20 @@ def _select(ok, new, old):
   return jax.tree.map(lambda n, o: jnp.where(ok, n, o), new, old)
 
 
+def _moved(p, update, rate):
+  """p - rate * update, rounded to p's dtype once."""
+  high = jnp.promote_types(p.dtype, jnp.float32)
+  return (p.astype(high) - rate * update.astype(high)).astype(p.dtype)
+
+
+def _has_nan(tree) -> jax.Array:
+  """Whether any float of a tree is NaN; infinity may be meant."""
+  floats = [
+    x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)
+  ]
+  return jnp.any(jnp.asarray([jnp.any(jnp.isnan(x)) for x in floats], bool))
+
+
 def make_train_step(
   objective: objective_lib.Objective,
   tx: optax.GradientTransformation,
@@ -41,8 +55,9 @@ def make_train_step(
 ) -> Step:
   """A train step; wrap it in `jax.jit` or `jax.pmap`.
 
-  Non-finite gradients or losses change nothing: parameters, optimiser and
-  method state stay bit for bit, the step is counted in `train/skipped`.
+  A loss, gradient or update that is not finite changes nothing: parameters,
+  optimiser and method state stay bit for bit, and the step is counted in
+  `train/skipped`. Moving frozen roles follow their schedule all the same.
 
   Args:
     objective: what is minimised.
@@ -78,13 +93,15 @@ def make_train_step(
     grads, evaluation = objective.gradient(grad, state.params)
     norm = optax.global_norm(grads)
     ok = jnp.isfinite(norm) & jnp.isfinite(evaluation.loss)
-    safe = jax.tree.map(lambda g: jnp.where(ok, g, jnp.zeros_like(g)), grads)
-    updates, opt_state = tx.update(safe, state.opt_state, state.params)
+    ok = ok & ~_has_nan(evaluation.method_state)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    # Finite gradients may still be divided by a second moment of zero.
+    ok = ok & jnp.isfinite(optax.global_norm(updates))
     rate = learning_rate
     if callable(rate):
       rate = rate(state.step)
     params = jax.tree.map(
-      lambda p, u: (p - rate * u).astype(p.dtype), state.params, updates
+      lambda p, u: _moved(p, u, rate), state.params, updates
     )
     params = _select(ok, params, state.params)
     frozen = objective.update_frozen(params, state.frozen, state.step + 1)
@@ -118,6 +135,7 @@ def make_eval_step(
     # Not the training step's keys: an evaluation must not move with time.
     keys = prng.example_keys(state.seed, 0, "eval", ids)
     args = (state.params, state.frozen)
+    batch = gradient.quiet(batch)
 
     def run(part, part_keys):
       if objective.coupled:

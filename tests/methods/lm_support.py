@@ -1,0 +1,172 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The smallest language model, and random batches of any kind of record."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from prefjax import methods, models
+from prefjax.core import prng, types
+from prefjax.models import heads
+
+VOCAB = 16
+CONFIG = models.preset(
+  "tiny",
+  vocab_size=VOCAB,
+  hidden_size=8,
+  intermediate_size=12,
+  num_layers=1,
+  num_heads=2,
+  num_kv_heads=1,
+  head_dim=4,
+  query_scale=0.5,
+  init_std=0.5,
+  max_positions=64,
+)
+MODEL = models.Model(CONFIG)
+EOS = 3
+
+# Responses to a prompt, by kind of record; 2 for any other.
+RESPONSES = {"sft": 1, "unpaired": 1, "kto": 1, "ranked": 3, "history": 1}
+
+
+def group(ids, k, *, prompt_slots=4, response_slots=4, pad=0, salt=0, **fields):
+  """A ragged group whose content is a function of (id, response) alone.
+
+  Args:
+    ids: [B], example ids.
+    k: responses to each prompt.
+    prompt_slots: P; prompts have 1 to 4 tokens.
+    response_slots: R; responses have 1 to 4 tokens.
+    pad: id written into every pad.
+    salt: another value gives other content.
+    **fields: more fields of Group.
+  """
+  b = len(ids)
+  prompt = np.full((b, prompt_slots), pad, np.int32)
+  prompt_mask = np.zeros((b, prompt_slots), bool)
+  response = np.full((b, k, response_slots), pad, np.int32)
+  token_mask = np.zeros((b, k, response_slots), bool)
+  weights = np.zeros((b, k, response_slots), np.float32)
+  for i, example in enumerate(ids):
+    rng = np.random.default_rng([int(example), salt])
+    n = rng.integers(1, 5)
+    prompt[i, prompt_slots - n :] = rng.integers(0, VOCAB, n)
+    prompt_mask[i, prompt_slots - n :] = True
+    for j in range(k):
+      n = rng.integers(1, 5)
+      response[i, j, :n] = rng.integers(0, VOCAB, n)
+      response[i, j, n - 1] = EOS
+      token_mask[i, j, :n] = True
+      weights[i, j, :n] = 1
+  return types.Group(
+    prompt=prompt,
+    prompt_mask=prompt_mask,
+    response=response,
+    token_mask=token_mask,
+    token_weights=weights,
+    response_mask=fields.pop("response_mask", np.ones((b, k), bool)),
+    **fields,
+  )
+
+
+def batch(kind, ids=range(8), *, weight=None, inputs=("main",), **slots):
+  """A NumPy batch of a kind of record, for any method.
+
+  Args:
+    kind: of `Method.record_kind`; an unknown one has pairs in every group.
+    ids: [B], example ids.
+    weight: [B] example weights; None for (1, 2, 1, 2, ...) by id.
+    inputs: names of the groups.
+    **slots: prompt_slots, response_slots and pad of `group`.
+  """
+  ids = np.asarray(list(ids), np.int32)
+  b, k = len(ids), RESPONSES.get(kind, 2)
+  if weight is None:
+    weight = 1.0 + ids % 2
+  fields = {}
+  if kind in ("unpaired", "kto"):
+    fields["scores"] = (ids % 3 > 0).astype(np.float32)[:, None]
+  elif kind == "ranked":
+    # Ragged: every fourth example lacks its last response and its pairs.
+    full = ids % 4 != 1
+    fields["scores"] = np.tile(np.float32([2, 1, 0]), (b, 1))
+    fields["pairs"] = np.tile(np.int32([[0, 1], [0, 2], [1, 2]]), (b, 1, 1))
+    fields["pair_valid"] = np.stack([ids >= 0, full, full], 1)
+    fields["response_mask"] = np.stack([ids >= 0, ids >= 0, full], 1)
+  groups = {"main": group(ids, k, **slots, **fields)}
+  for salt, name in enumerate(inputs, 1):
+    if name not in groups:
+      groups[name] = group(ids, k, salt=salt, **slots)
+  return types.Batch(
+    groups=groups,
+    example_id=ids,
+    example_weight=np.asarray(weight, np.float32),
+  )
+
+
+def of_method(method, ids=range(8), **options):
+  """A batch that a method can train on."""
+  return batch(method.record_kind, ids, inputs=method.inputs, **options)
+
+
+_init = jax.jit(MODEL.init, static_argnums=1)
+
+
+@functools.cache
+def tree(name, *, head=False, dtype=jnp.float32):
+  """Random weights of a role, other ones for every name."""
+  key = jax.random.fold_in(jax.random.key(0), prng.tag_id(name))
+  weights = _init(key, jnp.dtype(dtype))
+  if not head:
+    return weights
+  scalar = heads.init(key, CONFIG.hidden_size, dtype=dtype)
+  return {"backbone": weights, "scalar_head": scalar}
+
+
+def start(method, key=0, dtype=jnp.float32):
+  """Init: trained and frozen roles that a method names, all different."""
+  wanted = {}
+  for (role, _), outputs in method.needs.items():
+    wanted.setdefault(role, set()).update(outputs)
+  params, frozen = {}, {}
+  for role in method.roles():
+    head = bool(wanted.get(role, set()) & {"values", "rewards"})
+    place = params if role in ("policy", "value", "reward") else frozen
+    place[role] = tree(role, head=head, dtype=dtype)
+  state = method.init_state(jax.random.key(0))
+  return methods.Init(params, frozen, state)
+
+
+def objective(method, dtype=jnp.float32, **options):
+  """The method on tiny random models."""
+  return methods.LanguageModelObjective(
+    method,
+    options.pop("model", MODEL),
+    options.pop("init", lambda key: start(method, dtype=dtype)),
+    **options,
+  )
+
+
+@functools.cache
+def registered(name):
+  """(method, objective, Init) of a registry entry; made once."""
+  method = methods.get(name)
+  return method, objective(method), start(method)
+
+
+def norm(a) -> float:
+  """The global norm of a tree, in float64."""
+  leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(a)]
+  return float(np.sqrt(sum(np.sum(x * x) for x in leaves)))
+
+
+def gap(a, b) -> float:
+  """Norm of the difference of two trees over the norm of the first."""
+  difference = jax.tree.map(
+    lambda x, y: np.asarray(x, np.float64) - np.asarray(y, np.float64), a, b
+  )
+  return norm(difference) / max(norm(a), 1e-30)
