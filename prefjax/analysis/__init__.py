@@ -2,6 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics of preference learning, plots and the report."""
 
+from prefjax.analysis.agreement import (
+  gap_correlation,
+  pair_accuracy,
+  weighted_kappa,
+)
 from prefjax.analysis.alignment import alignment_gap_report, log_prob_drift
 from prefjax.analysis.best_of_n import (
   best_of_n_expected,
@@ -46,22 +51,38 @@ from prefjax.analysis.scores import (
   roc_auc,
   spearman,
 )
+from prefjax.analysis.self_preference import (
+  attention_share,
+  bias_logit,
+  dbg_pair,
+  dbg_score,
+  debias_position,
+  gold_preference,
+  to_preference,
+)
 
 __all__ = [
   "accuracy_by_length",
   "alignment_gap_report",
+  "attention_share",
   "average_precision",
   "average_ranks",
   "best_f1",
   "best_of_n_expected",
   "best_of_n_kl",
+  "bias_logit",
   "bootstrap_interval",
   "brier_score",
   "confidence",
   "correlation_from_moments",
+  "dbg_pair",
+  "dbg_score",
+  "debias_position",
   "dpo_flip_threshold",
   "expected_calibration_error",
   "flip_category",
+  "gap_correlation",
+  "gold_preference",
   "group_ranking_accuracy",
   "idealized_log_ratio",
   "idealized_ranking_accuracy",
@@ -71,6 +92,7 @@ __all__ = [
   "mean_interval",
   "modality_reliance",
   "normalized_ranking_accuracy",
+  "pair_accuracy",
   "paired_difference",
   "pass_at_k",
   "pearson",
@@ -80,5 +102,7 @@ __all__ = [
   "reliability_curve",
   "roc_auc",
   "spearman",
+  "to_preference",
+  "weighted_kappa",
   "win_rate",
 ]

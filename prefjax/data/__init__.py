@@ -2,6 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records, readers, pair building and the batches that training sees."""
 
+from prefjax.data.annotations import (
+  attribute_string,
+  feedback_sft_records,
+  parse_annotation,
+  parse_attribute_string,
+)
 from prefjax.data.blinding import attach_blind_responses, blind
 from prefjax.data.chat import encode_example
 from prefjax.data.constraints import CONSTRAINTS, Constraint, constraint_set
@@ -34,6 +40,17 @@ from prefjax.data.ranked_pairs import (
   preference_level_pairs,
   reasoning_pairs,
 )
+from prefjax.data.ratings import (
+  PRINCIPLES,
+  all_pairs,
+  aspect_mean,
+  best_random,
+  best_worst,
+  max_vs_random_pairs,
+  repair_overall,
+  sample_models,
+  sample_principles,
+)
 from prefjax.data.rationales import RationaleRecord, format_rationale_prompt
 from prefjax.data.readers import read
 from prefjax.data.records import Record, RecordError, validate
@@ -63,6 +80,7 @@ from prefjax.data.views import GroupText, View, view
 
 __all__ = [
   "CONSTRAINTS",
+  "PRINCIPLES",
   "ByteTokenizer",
   "Constraint",
   "CurriculumSampler",
@@ -86,7 +104,12 @@ __all__ = [
   "Store",
   "Tokenizer",
   "View",
+  "all_pairs",
+  "aspect_mean",
   "attach_blind_responses",
+  "attribute_string",
+  "best_random",
+  "best_worst",
   "blind",
   "build_mapl_inter",
   "build_mapl_intra",
@@ -98,6 +121,7 @@ __all__ = [
   "difficulty_schedule",
   "drop_clips",
   "encode_example",
+  "feedback_sft_records",
   "first_error_step",
   "flip_preferences",
   "format_rationale_prompt",
@@ -111,15 +135,21 @@ __all__ = [
   "make_step_pairs",
   "mapl_inter_direction",
   "mapl_intra_relation",
+  "max_vs_random_pairs",
   "merge_similar_clips",
   "num_kept_clips",
   "open_store",
+  "parse_annotation",
+  "parse_attribute_string",
   "preference_level_pairs",
   "prefetch",
   "read",
   "read_files",
   "reasoning_pairs",
+  "repair_overall",
   "reverse_clips",
+  "sample_models",
+  "sample_principles",
   "shuffle_clips",
   "split_steps",
   "step_token_mask",

@@ -16,6 +16,12 @@ from prefjax.losses.anchored import (
   nca_pair,
   sppo_hard,
 )
+from prefjax.losses.attributes import (
+  attribute_regression,
+  steerlm2,
+  steerlm2_weights,
+  strength_bt,
+)
 from prefjax.losses.batch_coupled import (
   aot,
   aot_unpaired,
@@ -23,6 +29,13 @@ from prefjax.losses.batch_coupled import (
   beta_dpo_select,
 )
 from prefjax.losses.blinding import bpo_blind
+from prefjax.losses.classification import (
+  p2c,
+  p2c_consistency,
+  p2c_diversity,
+  p2c_margin,
+  p2c_preference,
+)
 from prefjax.losses.contrastive import simcse, sinkhorn_codes, swav
 from prefjax.losses.distillation import (
   adpa,
@@ -32,6 +45,7 @@ from prefjax.losses.distillation import (
   token_kl,
 )
 from prefjax.losses.divergence import f_dpo, sequential_kl, tdpo
+from prefjax.losses.general_preference import gpm, gpo, sppo
 from prefjax.losses.joint import dove
 from prefjax.losses.length import ld_dpo, ld_logps, ld_token_weights
 from prefjax.losses.listwise import all_pairs, lipo_lambda, plackett_luce
@@ -111,6 +125,7 @@ __all__ = [
   "apo_down",
   "apo_zero",
   "apo_zero_unpaired",
+  "attribute_regression",
   "bco_pair",
   "bco_udm_weight",
   "bco_unpaired",
@@ -133,6 +148,8 @@ __all__ = [
   "exo_pair",
   "f_dpo",
   "get",
+  "gpm",
+  "gpo",
   "grpo",
   "hinge",
   "implicit_rewards",
@@ -160,6 +177,11 @@ __all__ = [
   "noise_corrected",
   "odpo",
   "orpo",
+  "p2c",
+  "p2c_consistency",
+  "p2c_diversity",
+  "p2c_margin",
+  "p2c_preference",
   "plackett_luce",
   "policy_gradient_tokens",
   "ppo_policy",
@@ -177,8 +199,12 @@ __all__ = [
   "simpo",
   "sinkhorn_codes",
   "slic",
+  "sppo",
   "sppo_hard",
+  "steerlm2",
+  "steerlm2_weights",
   "step_dpo",
+  "strength_bt",
   "swav",
   "tdpo",
   "token_kl",

@@ -2,6 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoder language models: static descriptions beside trees of arrays."""
 
+from prefjax.core.skew import (
+  normalize_embeddings,
+  preference_gates,
+  preference_matrix,
+  preference_score,
+)
 from prefjax.models.base import GroupHidden, Model, logits
 from prefjax.models.config import DecoderConfig, Rope, Slot
 from prefjax.models.lora import LoraSpec
@@ -24,6 +30,10 @@ __all__ = [
   "load_adapter",
   "load_config",
   "logits",
+  "normalize_embeddings",
+  "preference_gates",
+  "preference_matrix",
+  "preference_score",
   "preset",
   "save_adapter",
   "save_pretrained",

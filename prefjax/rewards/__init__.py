@@ -3,11 +3,50 @@
 """Scores of responses: verified answers, judges, models."""
 
 from prefjax.rewards.answers import final_answer_match
+from prefjax.rewards.attributes import (
+  attribute_log_likelihood,
+  attribute_reward,
+)
+from prefjax.rewards.density import density_ratio, parse_domain
+from prefjax.rewards.followups import (
+  FOLLOWUPS,
+  flr,
+  flr_categories,
+  followup_logprob,
+)
 from prefjax.rewards.lengths import overlong_penalty
+from prefjax.rewards.preferences import preference_vs_policy
+from prefjax.rewards.relevance import (
+  clean_response,
+  length_incentive,
+  mean_pool,
+  ngram_diversity,
+  r3,
+  relevance,
+  relevance_scorer,
+  tokenize_words,
+)
 from prefjax.rewards.votes import debias_order_votes
 
 __all__ = [
+  "FOLLOWUPS",
+  "attribute_log_likelihood",
+  "attribute_reward",
+  "clean_response",
   "debias_order_votes",
+  "density_ratio",
   "final_answer_match",
+  "flr",
+  "flr_categories",
+  "followup_logprob",
+  "length_incentive",
+  "mean_pool",
+  "ngram_diversity",
   "overlong_penalty",
+  "parse_domain",
+  "preference_vs_policy",
+  "r3",
+  "relevance",
+  "relevance_scorer",
+  "tokenize_words",
 ]

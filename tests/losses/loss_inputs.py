@@ -19,12 +19,30 @@ B, T, U, V, K, D, P = 6, 5, 7, 11, 4, 8, 3
 # Losses whose rows meet: not independent of who shares the batch.
 COUPLED = frozenset({"aot", "aot_unpaired", "beta_dpo", "simcse", "swav"})
 
+# Losses of groups [B, K] outside the listwise family.
+GROUPED = frozenset({"gpo", "steerlm2"})
+
+# Arguments with the batch on their last axis; examples keep it first.
+TRANSPOSED = frozenset({"scores_a", "scores_b"})
+
 # Losses of arrays that belong to the batch as a whole (no leading B).
 SHARED = frozenset({"prototypes"})
 
 # Positional arguments that the names do not explain: loss -> argument ->
 # shape (floats) or a function of the generator.
 SPECIAL = {
+  "attribute_regression": {
+    "predictions": (B, K),
+    "targets": (B, K),
+    "mask": lambda rng: _ragged(rng, (B, K)),
+  },
+  "gpm": {
+    "chosen_embeddings": (B, 2 * P),
+    "rejected_embeddings": (B, 2 * P),
+    "gates": lambda rng: _shares(rng, (B, P)),
+  },
+  "strength_bt": {"strength": lambda rng: _shares(rng, (B,)) + 1},
+  "p2c": {"logits_a": (B, V), "logits_b": (B, V)},
   "adpa_objective": {
     **dict.fromkeys(
       ("logits", "teacher_logits", "ref_teacher_logits"), (B, U, V)
@@ -60,6 +78,9 @@ FLIPS = {
   ("swav", "iterations"): (1, {}),
   ("nextquill", "threshold"): (-1.0, {}),
   ("nextquill", "weighting"): ("js", {}),
+  ("gpo", "log_z"): ("mean", {}),
+  ("gpo", "clip_score"): (0.1, {}),
+  ("strength_bt", "variant"): ("margin", {}),
   ("lipo_lambda", "gain"): ("linear", {}),
   ("token_kl", "direction"): ("reverse", {}),
   ("adpa", "clip_advantage"): (0.5, {}),
@@ -104,7 +125,8 @@ def _is_token_loss(name: str) -> bool:
 
 
 def _is_listwise(name: str) -> bool:
-  return getattr(losses.get(name), "__module__", "").endswith("listwise")
+  module = getattr(losses.get(name), "__module__", "")
+  return module.endswith("listwise") or name in GROUPED
 
 
 def _array(name: str, argument: str, rng) -> np.ndarray:
@@ -126,6 +148,12 @@ def _array(name: str, argument: str, rng) -> np.ndarray:
     return rng.uniform(0.1, 0.9, B).astype(np.float32)
   if argument == "advantages":
     return _normal(rng, (B,))
+  if argument in TRANSPOSED:
+    return _normal(rng, (B, P))
+  if argument.startswith(("probs_", "soft_")):
+    return _shares(rng, (B, V))
+  if argument == "preference":
+    return np.resize([1, 0, 2], B).astype(np.int32)
   if argument == "direction":
     return np.resize([1, -1, 0], B).astype(np.int32)
   if argument.endswith(("mask", "select")):
@@ -164,6 +192,12 @@ def _normal(rng, shape) -> np.ndarray:
   return rng.normal(size=shape).astype(np.float32)
 
 
+def _shares(rng, shape) -> np.ndarray:
+  """Positive numbers that sum to 1 over the last axis."""
+  values = rng.uniform(0.1, 1, shape)
+  return (values / values.sum(-1, keepdims=True)).astype(np.float32)
+
+
 def example(name: str, seed: int = 0) -> dict[str, np.ndarray]:
   """All array arguments of a loss by name."""
   rng = np.random.default_rng(seed)
@@ -182,6 +216,7 @@ def values(output):
 def call(name: str, arrays, **keywords):
   """The losses [B] for arrays by name."""
   keywords = {**REQUIRED.get(name, {}), **keywords}
+  arrays = {k: v.T if k in TRANSPOSED else v for k, v in arrays.items()}
   return values(losses.get(name)(**arrays, **keywords))
 
 
