@@ -17,7 +17,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from prefjax.kernels import chunked, vjp
 from prefjax.kernels import problem as problem_lib
@@ -132,14 +132,38 @@ class Plan:
     row_specs = jax.tree.map(
       lambda a: _spec(sharding.rows, *[()] * (a.ndim - 1)), rows
     )
-    bias_spec = None if bias is None else _spec(sharding.vocab)
+    in_specs = (
+      row_specs,
+      self._head(sharding.vocab, ()),
+      None if bias is None else _spec(sharding.vocab),
+    )
+    args = (rows, weight, bias)
+    if self._is_explicit:
+      args = jax.tree.map(
+        lambda a, s: jax.reshard(a, NamedSharding(sharding.mesh, s)),
+        args,
+        in_specs,
+      )
     return jax.shard_map(
       function,
       mesh=sharding.mesh,
-      in_specs=(row_specs, self._head(sharding.vocab, ()), bias_spec),
+      in_specs=in_specs,
       out_specs=out_specs,
       check_vma=False,
-    )(rows, weight, bias)
+    )(*args)
+
+  @property
+  def _is_explicit(self) -> bool:
+    """Whether shardings are part of types, and must be changed in so many
+    words."""
+    return AxisType.Explicit in self.sharding.mesh.axis_types
+
+  def _like(self, grad, primal):
+    """A gradient where the argument lies, if that is part of its type."""
+    if grad is None or not self._is_explicit:
+      return grad
+    spec = jax.typeof(primal).sharding.spec
+    return jax.reshard(grad, NamedSharding(self.sharding.mesh, spec))
 
   def _local_targets(self, targets, weight):
     """Targets counted from the device's first id, -1 if elsewhere."""
@@ -215,7 +239,8 @@ class Plan:
     )
     rows = self._padded((x, targets, stats, cotangents))
     dx, dw, db = self._map(local, rows, weight, bias, out_specs)
-    return None if dx is None else dx[: x.shape[0]], dw, db
+    dx = None if dx is None else dx[: x.shape[0]]
+    return tuple(map(self._like, (dx, dw, db), (x, weight, bias)))
 
   def _sum_of_head(self, dw):
     """dw summed over the rows' axes, scattered over those of the hidden."""
