@@ -103,7 +103,13 @@ class Placement:
         out_axes=None,
         devices=list(self.mesh.devices.flat),
       )
-      return lambda state, batch: run(state, still, self.batch(batch))
+
+      def call_mapped(state, batch):
+        new, metrics = run(state, still, self.batch(batch))
+        # From the mesh of the map to that of everything else.
+        return jax.device_put(new, self.shardings(new, ())), metrics
+
+      return call_mapped
     compiled = {}
 
     def call(state, batch):
