@@ -130,7 +130,7 @@ def make_optimizer(
       }
 
     parts.append(optax.partition(scales, labels))
-  return optax.chain(*parts)
+  return optax.chain(*parts) if parts else optax.identity()
 
 
 def make_schedule(
