@@ -168,7 +168,8 @@ def token_logps(
     transposed: the matrix is stored [V, D]. Not with a `Head`.
     mask: bool [...] or None. A row that it drops gives exactly 0 in all
       outputs and no gradient, whatever its hidden state and target hold.
-    impl: "auto", "reference", "chunked" or "pallas_tpu".
+    impl: "auto", "reference", "chunked", "pallas_tpu" or "pallas_gpu". On
+      another platform than theirs the last two are interpreted, slowly.
     entropy: False leaves the entropy out (None).
     block_rows: rows a tile, None for the table; not with "reference".
     block_vocab: vocabulary ids a tile, likewise.

@@ -114,18 +114,22 @@ def add_gradients(plan, needs, z, dz, x, w, index, dx, dw, db):
     dw: like the head, this tile's part is added to.
     db: [V] or None.
   """
+  d = dz * problem_lib.logits_slope(plan.problem, z)
+  start = plan.vocab.start(index)
+  return add_raw_gradients(plan.problem, needs, d, x, w, start, dx, dw, db)
+
+
+def add_raw_gradients(problem, needs, d, x, w, start, dx, dw, db):
+  """The same from `d`, the gradient of `x @ w + bias`, and the first id."""
   out, operand = dx.dtype, problem_lib.operand_dtype(x, w)
-  d_raw = dz * problem_lib.logits_slope(plan.problem, z)
-  start, axis = plan.vocab.start(index), plan.problem.vocab_axis
+  axis = problem.vocab_axis
   if needs.bias:
-    db = tiling.add(db, jnp.sum(d_raw, axis=0), start)
+    db = tiling.add(db, jnp.sum(d, axis=0, dtype=db.dtype), start)
   if needs.x:
-    dx = dx + problem_lib.dot(d_raw, w, (1, axis), operand, out)
+    dx = dx + problem_lib.dot(d, w, (1, axis), operand, out)
   if needs.weight:
-    if plan.problem.transposed:
-      tile = problem_lib.dot(d_raw, x, (0, 0), operand, out)  # [v, D]
-    else:
-      tile = problem_lib.dot(x, d_raw, (0, 0), operand, out)  # [D, v]
+    pair = (d, x) if problem.transposed else (x, d)
+    tile = problem_lib.dot(*pair, (0, 0), operand, out)
     dw = tiling.add(dw, tile, start, axis)
   return dx, dw, db
 

@@ -4,6 +4,7 @@
 
 import concurrent.futures
 import functools
+import importlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,6 @@ import jax.numpy as jnp
 from prefjax.core import errors
 from prefjax.kernels import (
   chunked,
-  pallas_tpu,
   reference,
   sharded,
   vjp,
@@ -25,9 +25,20 @@ from prefjax.kernels import problem as problem_lib
 _LOGGER = logging.getLogger("prefjax.kernels")
 _SEEN: set[str] = set()
 
-IMPLEMENTATIONS = ("auto", "reference", "chunked", "pallas_tpu")
+IMPLEMENTATIONS = (
+  "auto",
+  "reference",
+  "chunked",
+  "pallas_tpu",
+  "pallas_gpu",
+)
 
-# What "auto" takes by platform; everything else takes "chunked".
+# name -> the platform it is for. Each is a module beside this one, imported
+# where it is used: that takes half a second, and a JAX may lack one of them.
+_PALLAS = {"pallas_tpu": "tpu", "pallas_gpu": "gpu"}
+
+# What "auto" takes by platform; everything else takes "chunked". So do GPUs,
+# where nobody has measured yet that their kernel is the faster one.
 _BY_PLATFORM = {"tpu": "pallas_tpu"}
 
 # Up to this many logits (4 MiB in float32) a scan costs more than it saves.
@@ -148,22 +159,23 @@ def _compiler_says(plan, device, shapes) -> str | None:
   return None
 
 
-def _pallas_tpu(problem, x, weight, bias, options, device, is_auto):
-  """The plan of the TPU kernels.
+def _pallas(name, problem, x, weight, bias, options, device, is_auto):
+  """The plan of the kernels "pallas_tpu" or "pallas_gpu".
 
   Raises:
     ValueError: they cannot serve; with `is_auto`, also what the compiler
       has against them.
   """
-  is_tpu = device.platform == "tpu"
-  plan = pallas_tpu.make_plan(
-    problem,
-    x,
-    weight,
-    kind=device.device_kind if is_tpu else None,
-    interpret=not is_tpu,
-    **options,
-  )
+  try:
+    module = importlib.import_module(f"prefjax.kernels.{name}")
+  except ImportError as error:
+    raise ValueError(
+      f"impl={name!r}: this JAX does not have it ({error}); use impl='chunked'"
+    ) from error
+  is_there = device.platform == _PALLAS[name]
+  if name == "pallas_tpu":
+    options = {**options, "kind": device.device_kind if is_there else None}
+  plan = module.make_plan(problem, x, weight, interpret=not is_there, **options)
   if is_auto:
     shapes = (x, weight, bias, jax.ShapeDtypeStruct(x.shape[:1], jnp.int32))
     said = _compiler_says(
@@ -173,10 +185,10 @@ def _pallas_tpu(problem, x, weight, bias, options, device, is_auto):
     )
     if said:
       raise ValueError(said)
-  elif not is_tpu:
+  elif not is_there:
     log_once(
       logging.WARNING,
-      "token_logps: impl='pallas_tpu' is interpreted, slowly, on platform"
+      f"token_logps: impl={name!r} is interpreted, slowly, on platform"
       f" {device.platform}",
     )
   return plan
@@ -223,10 +235,10 @@ def token_plan(
   if name == "reference" and sharding is None:
     return None
   plan = None
-  if name == "pallas_tpu":
+  if name in _PALLAS:
     is_auto, options = impl == "auto", {**blocks, "wide": sharding is not None}
     try:
-      plan = _pallas_tpu(problem, *shapes, bias, options, device, is_auto)
+      plan = _pallas(name, problem, *shapes, bias, options, device, is_auto)
     except ValueError as error:
       if not is_auto:
         raise

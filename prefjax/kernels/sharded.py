@@ -197,7 +197,13 @@ class Plan:
       stats = self.local.stats(x, weight, bias, targets)
       if not self.sharding.vocab:
         return stats
-      return _combine(self.problem, self.sharding.vocab, stats)
+      axes = self.sharding.vocab
+      return vjp.combine(
+        self.problem,
+        stats,
+        functools.partial(jax.lax.pmax, axis_name=axes),
+        functools.partial(jax.lax.psum, axis_name=axes),
+      )
 
     spec = _spec(self.sharding.rows)
     stats = self._map(
@@ -254,22 +260,3 @@ class Plan:
       )
     rest = tuple(a for a in sharding.rows if a not in sharding.hidden)
     return jax.lax.psum(dw, rest) if rest else dw
-
-
-def _combine(problem, axes, stats):
-  """Statistics over the whole vocabulary from those of its slices."""
-  top, log_sum, target, entropy = stats
-  new_top = jax.lax.pmax(top, axes)
-  scale = jnp.exp(top - new_top)
-  total = jnp.exp(log_sum)
-  parts = [scale * total, target]
-  if problem.entropy:
-    # sum of e^(z - top) (z - top), moved to the new top. A slice that holds
-    # no possible token has an entropy of nothing.
-    moment = jnp.where(total > 0, total * (log_sum - entropy), 0.0)
-    parts.append(scale * (moment + total * (top - new_top)))
-  total, target, *moment = jax.lax.psum(jnp.stack(parts), axes)
-  log_sum = jnp.log(total)
-  if problem.entropy:
-    entropy = log_sum - moment[0] / total
-  return new_top, log_sum, target, entropy

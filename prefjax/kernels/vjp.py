@@ -221,3 +221,36 @@ def checked_sums(plan, x, weight, bias, targets, weights, segments, count: int):
   return sums + jax.ops.segment_sum(
     wrong.astype(sums.dtype), segments, count, mode="drop"
   )
+
+
+def combine(
+  problem: problem_lib.Problem,
+  stats,
+  largest: Callable[[Any], Any],
+  add: Callable[[Any], Any],
+) -> tuple[jax.Array, ...]:
+  """Statistics over the whole vocabulary from those of its parts.
+
+  Args:
+    problem: static options.
+    stats: top, log_sum, target_logit and entropy of the parts, along an
+      axis of arrays or of a mesh; the target logit is 0 in the parts that
+      do not hold it.
+    largest: maximum over the parts.
+    add: sum over the parts; given all that is to be summed, stacked on a
+      new first axis.
+  """
+  top, log_sum, target, entropy = stats
+  new_top = largest(top)
+  scale = jnp.exp(top - new_top)
+  total = jnp.exp(log_sum)
+  parts = [scale * total, target]
+  if problem.entropy:
+    # sum of e^(z - top) (z - top), moved to the new top. A part that holds
+    # no possible token has an entropy of nothing.
+    moment = jnp.where(total > 0, total * (log_sum - entropy), 0.0)
+    parts.append(scale * (moment + total * (top - new_top)))
+  total, target, *moment = add(jnp.stack(parts))
+  log_sum = jnp.log(total)
+  entropy = log_sum - moment[0] / total if problem.entropy else total
+  return new_top, log_sum, target, entropy
