@@ -84,7 +84,14 @@ def project(x: jax.Array, *weights: jax.Array) -> tuple[jax.Array, ...]:
   """
   if _is_low(x.dtype):
     return _project_low(x, weights)
-  return tuple(x @ w.astype(x.dtype) for w in weights)
+  if jax.default_backend() != "cpu":
+    return tuple(x @ w.astype(x.dtype) for w in weights)
+  # The gradient of a three-dimensional product takes CPUs twice the time of
+  # the same product over flat rows.
+  flat = x.reshape(-1, x.shape[-1])
+  return tuple(
+    (flat @ w.astype(x.dtype)).reshape(*x.shape[:-1], -1) for w in weights
+  )
 
 
 def _batched(x, y, transpose: bool):
