@@ -15,6 +15,12 @@ import ml_collections
 from configs import base, common
 
 
+# Half of the demonstrations are right; the others chat, forget the form, or
+# stop early: what preferences can teach a model that knows the tasks.
+_DEMONSTRATIONS = dict(exact=0.5, verbose=0.2, format=0.2, half=0.1)
+_PAIRS = dict(exact=0.5, verbose=0.15, format=0.15, half=0.1, slip=0.1)
+
+
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
   """Options: tiny, seed."""
   options = common.parse_arg(arg, tiny=False, seed=0)
@@ -24,18 +30,19 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
   c.model.overrides = dict(
     hidden_size=128,
     intermediate_size=384,
-    num_layers=4,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=32,
-    query_scale=32**-0.5,
+    num_layers=3,
+    num_heads=2,
+    num_kv_heads=1,
+    head_dim=64,
+    query_scale=64**-0.5,
     max_positions=128,
   )
-  c.data.max_prompt = 40
-  c.data.max_response = 32
-  c.data.buckets = ((40, 32),)
+  c.data.max_prompt = 32
+  c.data.max_response = 26
+  c.data.buckets = ((32, 26),)
   c.data.eval_limit = 256
-  c.data.language = dict(seed=options.seed, eval_n=256)
+  drawn = dict(seed=options.seed, eval_n=256, language="easy")
+  c.data.language = dict(drawn)
   c.opt.clip_norm = 1.0
   c.opt.schedule = "cosine"
   c.opt.final_fraction = 0.05
@@ -47,8 +54,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
       method=dict(name="sft", kwargs={}),
       data=dict(
         train="language:sft",
-        batch_size=64,
-        language=dict(seed=options.seed, eval_n=256, n=20000),
+        batch_size=32,
+        language=dict(drawn, n=30000, mixture=_DEMONSTRATIONS),
       ),
       opt=dict(learning_rate=3e-3, warmup_steps=50),
       train=dict(steps=600),
@@ -57,10 +64,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
       method=dict(name="dpo", kwargs=dict(beta=0.1)),
       data=dict(
         train="language:pairs",
-        batch_size=64,
-        language=dict(
-          seed=options.seed, eval_n=256, n=6400, flip_rate=0.1
-        ),
+        batch_size=32,
+        language=dict(seed=options.seed, eval_n=256, n=6400, flip_rate=0.1),
       ),
       opt=dict(learning_rate=3e-4, warmup_steps=10),
       train=dict(steps=150, reference_from="previous"),
@@ -72,5 +77,5 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.stages["2_dpo"].train.steps = 10
     for stage in c.stages.values():
       stage.data.batch_size = 8
-      stage.data.language = dict(seed=options.seed, n=96, eval_n=16)
+      stage.data.language.update(n=96, eval_n=16)
   return c

@@ -37,7 +37,11 @@ _PRODUCERS: dict[str, Callable[..., list]] = {
   "steps": language.step_records,
   "step_pairs": language.step_pair_records,
 }
-_LANGUAGES = {"quick": language.QUICK, "full": language.FULL}
+_LANGUAGES = {
+  "easy": language.EASY,
+  "quick": language.QUICK,
+  "full": language.FULL,
+}
 # Of `data.language`; everything else goes to the producer.
 _OWN = {"n": 4000, "eval_n": 400, "seed": 0, "language": "quick"}
 

@@ -22,6 +22,7 @@ from prefjax.data.language.producers import (
 )
 from prefjax.data.language.randomness import Draws, draws
 from prefjax.data.language.sampling import (
+  EASY,
   FULL,
   QUICK,
   SPLITS,
@@ -49,6 +50,7 @@ from prefjax.data.language.user_producers import user_records
 __all__ = [
   "ARCHETYPES",
   "ASPECTS",
+  "EASY",
   "FULL",
   "KINDS",
   "MIXED",

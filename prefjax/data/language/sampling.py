@@ -126,6 +126,24 @@ QUICK = Language(
 )
 
 
+# What a model of half a million parameters learns from scratch in a minute:
+# no arithmetic and nothing backwards. For the quickstart.
+EASY = dataclasses.replace(
+  QUICK,
+  kinds=(
+    ("copy", 2.0),
+    ("upper", 2.0),
+    ("repeat", 1.0),
+    ("take", 1.0),
+    ("max", 1.0),
+    ("min", 1.0),
+  ),
+  letters=(2, 3),
+  word_letters=(2, 2),
+  alphabet="abcdefgh",
+)
+
+
 def split_of(prompt: str) -> str:
   """The split a prompt belongs to: 'train', 'valid' or 'heldout'.
 
