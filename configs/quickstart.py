@@ -14,7 +14,6 @@ import ml_collections
 
 from configs import base, common
 
-
 # Half of the demonstrations are right; the others chat, forget the form, or
 # stop early: what preferences can teach a model that knows the tasks.
 _DEMONSTRATIONS = dict(exact=0.5, verbose=0.2, format=0.2, half=0.1)

@@ -262,7 +262,8 @@ def beta_dpo_select(key, margins, mean, std, *, drop=0.2) -> jax.Array:
   exp(-0.5 ((D_i - mean) / std)^2).
 
   Args:
-    key: one random key.
+    key: one random key, or keys [B], one a row: made from example ids, they
+      make the draw independent of the order of the batch.
     margins: [B], D in nats (no beta).
     mean: [] or number, running mean of D.
     std: [] or number, running standard deviation of D; 0 selects rows at
@@ -292,8 +293,10 @@ def beta_dpo_select(key, margins, mean, std, *, drop=0.2) -> jax.Array:
   log_weight = -0.5 * jnp.square(score)
   # Gumbel top-k: the k largest of log-weight + noise are a draw without
   # replacement in proportion to the weights.
-  noisy = log_weight + jax.random.gumbel(
-    key, margins.shape, dtype=margins.dtype
-  )
+  if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim:
+    noise = jax.vmap(lambda k: jax.random.gumbel(k, (), margins.dtype))(key)
+  else:
+    noise = jax.random.gumbel(key, margins.shape, dtype=margins.dtype)
+  noisy = log_weight + noise
   rank = jnp.argsort(jnp.argsort(-noisy))
   return (rank < keep).astype(jnp.int32)
