@@ -27,6 +27,14 @@ def _same(a, b):
     )
 
 
+def _random(model):
+  """Parameters without compiling anything."""
+  rng = np.random.default_rng(0)
+  return jax.tree.map(
+    lambda s: jnp.asarray(rng.normal(size=s.shape), s.dtype), model.shapes()
+  )
+
+
 def _bits(directory):
   """name -> (dtype, shape, bytes) of every tensor of a directory."""
   out = {}
@@ -78,7 +86,7 @@ def test_a_single_file_replaces_older_shards(tmp_path):
 
 def test_the_tokenizer_goes_along(tmp_path):
   model = models.Model(models.preset("tiny", num_layers=1))
-  params = jax.jit(model.init)(jax.random.key(0))
+  params = _random(model)
   source = tokenizers.ByteTokenizer(chat_template="{{ messages[0].content }}")
   models.save_pretrained(tmp_path, model, params, tokenizer=source)
   again = tokenizers.load(tmp_path)
@@ -117,7 +125,7 @@ def test_rotary_settings_survive(rope, tmp_path):
     pattern=(models.Slot(rope=rope),), tied=False, qkv_bias=True, out_bias=True
   )
   model = models.Model(config)
-  params = jax.jit(model.init)(jax.random.key(0))
+  params = _random(model)
   models.save_pretrained(tmp_path, model, params)
   again, read = models.from_pretrained(tmp_path)
   assert again.config == config
@@ -134,7 +142,7 @@ def test_layers_after_the_last_full_block_survive(tmp_path):
   assert (longer.num_blocks, len(longer.rest)) == (1, 1)
   assert longer.pattern == config.pattern
   model = models.Model(longer)
-  params = jax.jit(model.init)(jax.random.key(0))
+  params = _random(model)
   models.save_pretrained(tmp_path, model, params)
   again, read = models.from_pretrained(tmp_path)
   assert again == model
@@ -150,20 +158,28 @@ def test_init_has_the_shapes_of_a_checkpoint():
 
 
 def test_devices_read_their_own_slices():
-  mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
-  spec = jax.sharding.PartitionSpec()
-  sharding = jax.sharding.NamedSharding(mesh, spec)
+  devices = np.array(jax.devices())
+  mesh = jax.sharding.Mesh(devices, ("data",))
+
+  def sharding(shape):
+    divides = shape[-1] % len(devices) == 0
+    axes = (None,) * (len(shape) - 1) + ("data" if divides else None,)
+    spec = jax.sharding.PartitionSpec(*axes)
+    return jax.sharding.NamedSharding(mesh, spec)
 
   def shardings(shapes):
     assert jax.tree.leaves(shapes)[0].dtype == jnp.float32
-    return jax.tree.map(lambda _: sharding, shapes)
+    return jax.tree.map(lambda s: sharding(s.shape), shapes)
 
   for family in ("phi3", "gpt2"):
     _, params = model_support.load(family)
     path = model_support.TINY / family
     _, read = models.from_pretrained(path, shardings=shardings)
     _same(read, params)
-    assert jax.tree.leaves(read)[0].sharding == sharding
+    kernel = read["blocks"]["0"]["attention"]["o"]["kernel"]
+    assert kernel.sharding == sharding(kernel.shape)
+    local = kernel.addressable_shards[0].data.shape
+    assert local == (2, 64, 64 // len(devices))
 
 
 # What cannot be used.
