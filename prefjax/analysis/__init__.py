@@ -8,6 +8,7 @@ from prefjax.analysis.agreement import (
   weighted_kappa,
 )
 from prefjax.analysis.alignment import alignment_gap_report, log_prob_drift
+from prefjax.analysis.aspects import aspect_grid
 from prefjax.analysis.best_of_n import (
   best_of_n_expected,
   best_of_n_kl,
@@ -64,6 +65,7 @@ from prefjax.analysis.self_preference import (
 __all__ = [
   "accuracy_by_length",
   "alignment_gap_report",
+  "aspect_grid",
   "attention_share",
   "average_precision",
   "average_ranks",

@@ -93,6 +93,7 @@ from prefjax.losses.reward import (
   bradley_terry,
   metarm_difference,
   metarm_gradient,
+  reward_centering,
 )
 from prefjax.losses.robust import (
   noise_corrected,
@@ -189,6 +190,7 @@ __all__ = [
   "rationale_orpo",
   "rdpo",
   "rdpo_gradient_weight",
+  "reward_centering",
   "robust_bt",
   "rpo",
   "running_mean_update",

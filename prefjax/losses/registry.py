@@ -93,6 +93,7 @@ _LOSSES: dict[str, Callable] = {
   "rationale_dpo": rationale.rationale_dpo,
   "rationale_orpo": rationale.rationale_orpo,
   "rdpo": robust.rdpo,
+  "reward_centering": reward.reward_centering,
   "robust_bt": robust.robust_bt,
   "rpo": mixtures.rpo,
   "sampo": token_level.sampo,

@@ -60,6 +60,39 @@ def bradley_terry(
   return numerics.soft_log_sigmoid_loss(gap / temperature, smoothing)
 
 
+def reward_centering(chosen_rewards, rejected_rewards) -> jax.Array:
+  """Keeps the scores of pairs around 0; an auxiliary of `bradley_terry`.
+
+    loss = (chosen + rejected)^2
+
+  Bradley-Terry sees differences alone, so the level of the scores may drift;
+  a small weight (0.01) is enough.
+
+  Args:
+    chosen_rewards: [B], score of the better response.
+    rejected_rewards: [B], score of the other one.
+
+  Returns:
+    [B] float32, not reduced; lower is better.
+
+  Raises:
+    ValueError: shapes differ.
+
+  Limits:
+    0 where the scores of a pair cancel.
+
+  Reference:
+    Eisenstein et al., "Helping or Herding? Reward Model Ensembles Mitigate
+    but do not Eliminate Reward Hacking", arXiv:2312.09244, equation 2.
+  """
+  chosen, rejected = base.floats(
+    "reward_centering",
+    chosen_rewards=chosen_rewards,
+    rejected_rewards=rejected_rewards,
+  )
+  return jnp.square(chosen + rejected)
+
+
 def metarm_difference(scores, mask=None) -> jax.Array:
   """How well a reward model tells responses to one prompt apart; no loss.
 

@@ -61,6 +61,15 @@ def test_a_margin_is_a_constant():
   np.testing.assert_array_equal(gradient, 0)
 
 
+def test_centering_moves_the_level_alone():
+  chosen, rejected = _rewards()
+  gradient = jax.grad(lambda x: losses.reward_centering(x, rejected).sum())(
+    chosen
+  )
+  np.testing.assert_allclose(gradient, 2 * (chosen + rejected), **CLOSE)
+  assert (losses.reward_centering(chosen, -chosen) == 0).all()
+
+
 def _difference(scores):
   """J of one group by loops."""
   k, total = len(scores), 0.0
