@@ -44,6 +44,7 @@ ARROWS = {
 }
 
 # Module of another project -> the only places that may import it.
+_PARITY = ("scripts/parity", "scripts/bench")
 _CONFIGURABLE = ("prefjax/cli", "prefjax/config.py", "configs", "experiments")
 ONLY_IN = {
   "flax": ("prefjax/models",),
@@ -54,12 +55,12 @@ ONLY_IN = {
   "absl": _CONFIGURABLE,
   "ml_collections": _CONFIGURABLE,
   "tensorflow": (),
-  "torch": ("scripts/parity",),
-  "transformers": ("scripts/parity",),
-  "trl": ("scripts/parity",),
-  "datasets": ("scripts/parity",),
-  "peft": ("scripts/parity",),
-  "accelerate": ("scripts/parity",),
+  "torch": _PARITY,
+  "transformers": _PARITY,
+  "trl": _PARITY,
+  "datasets": _PARITY,
+  "peft": _PARITY,
+  "accelerate": _PARITY,
   "huggingface_hub": (),
   # Ours, but on top of the library.
   "configs": ("configs", "experiments", "scripts"),
