@@ -4,8 +4,8 @@
 
 Claim: the anchored loss needs no pairs.
 
-  prefjax train --config=configs/apo_zero_unpaired.py --workdir=runs/apo_zero_unpaired \
-    --config.data.train=unpaired.jsonl
+  prefjax train --config=configs/apo_zero_unpaired.py \
+    --workdir=runs/apo_zero_unpaired --config.data.train=unpaired.jsonl
 
 `configs/apo_zero_unpaired.py:tiny` needs no file and no download.
 """

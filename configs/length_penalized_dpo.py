@@ -4,8 +4,8 @@
 
 Claim: a length term in the reward takes length out of what DPO learns.
 
-  prefjax train --config=configs/length_penalized_dpo.py --workdir=runs/length_penalized_dpo \
-    --config.data.train=pairs.jsonl
+  prefjax train --config=configs/length_penalized_dpo.py \
+    --workdir=runs/length_penalized_dpo --config.data.train=pairs.jsonl
 
 `configs/length_penalized_dpo.py:tiny` needs no file and no download.
 """
