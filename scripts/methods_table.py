@@ -50,7 +50,7 @@ def table() -> str:
     " | seeds |",
     "|---|---|---|---|---|---|---|",
   ]
-  for name in methods.names():
+  for name in rows.BUILT_IN:
     row = rows.ROWS[name]
     cells = [
       f"[`{name}`](configs/{name}.py)",

@@ -140,9 +140,12 @@ class LanguageModelObjective(objective_lib.Objective):
       return model, frozen[BASE], adapter, None
     tree = params[role] if role in params else frozen.get(role)
     if tree is None:
+      more = ""
+      if role == "reference" and self.reference == "precomputed":
+        more = "; it wants more than stored log-probs: set train.reference=live"
       raise errors.ConfigError(
         f"the method needs the role {role!r}; trained roles are"
-        f" {', '.join(params)}, frozen ones {', '.join(frozen) or 'none'}"
+        f" {', '.join(params)}, frozen ones {', '.join(frozen) or 'none'}{more}"
       )
     weights, head = split_role(tree)
     return model, weights, None, head

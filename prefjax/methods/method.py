@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from prefjax.core import errors
 from prefjax.methods import objective as objective_lib
 
 # What can be asked of a (role, group).
@@ -70,6 +71,10 @@ class Method:
     init_state: key -> method_state.
     coupled: True where the loss couples examples or updates its state.
     record_kind: the kind of record the method trains on (pair, sft, ...).
+
+  Raises:
+    ConfigError: `needs` or `vocab` name an unknown output, or a group that is
+      not among the inputs.
   """
 
   inputs: tuple[str, ...]
@@ -79,6 +84,24 @@ class Method:
   init_state: Callable[[Any], Any] = _no_state
   coupled: bool = False
   record_kind: str = "pair"
+
+  def __post_init__(self):
+    """Checks names, which would fail far from here otherwise."""
+    streams = [s for need in self.vocab.values() for s in need.streams]
+    for role, group in (*self.needs, *streams):
+      if group not in self.inputs:
+        raise errors.ConfigError(
+          f"a method needs the group {group!r} (of {role}), which is not among"
+          f" its inputs {', '.join(self.inputs) or 'none'}"
+        )
+    for (role, group), wanted in self.needs.items():
+      for name in wanted:
+        if name not in OUTPUTS:
+          raise errors.ConfigError(
+            f"a method needs {name!r} of ({role}, {group})"
+            f"{errors.nearest(name, OUTPUTS)}; outputs are"
+            f" {', '.join(OUTPUTS)}"
+          )
 
   def roles(self) -> tuple[str, ...]:
     """All roles named, in order of appearance."""

@@ -93,7 +93,6 @@ PAIR_ARRAYS = tuple(
   for prefix in prefixes
   for side in ("chosen", "rejected")
 )
-_BUILT_IN = frozenset(_ROWS)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -128,7 +127,7 @@ def register(
       f"method name {name!r} is not made of small letters, digits and '_',"
       " beginning with a letter"
     )
-  if name in _BUILT_IN or name in ALIASES:
+  if name in rows.BUILT_IN or name in ALIASES:
     raise errors.ConfigError(
       f"method name {name!r} is that of a built-in method; choose another"
     )

@@ -233,3 +233,6 @@ ALIASES: dict[str, str] = {
   "r_dpo": "length_penalized_dpo",
   "smaug": "dpop",
 }
+
+# Before a notebook registers its own.
+BUILT_IN: tuple[str, ...] = tuple(sorted(ROWS))

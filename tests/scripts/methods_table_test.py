@@ -5,7 +5,7 @@
 import importlib.util
 import pathlib
 
-from prefjax import methods
+from prefjax.methods import rows
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -26,6 +26,6 @@ def test_the_table_is_up_to_date():
 
 def test_every_method_has_a_row_and_a_config():
   table = _script().table()
-  for name in methods.names():
+  for name in rows.BUILT_IN:
     assert f"[`{name}`](configs/{name}.py)" in table
     assert (_ROOT / "configs" / f"{name}.py").is_file(), name
