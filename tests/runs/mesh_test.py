@@ -16,9 +16,7 @@ _OPT = {"name": "sgd", "learning_rate": 1e-2}
 
 def _config(**changes):
   changes = {"train": {"steps": 6}, **changes}
-  # Nothing is held out: one program less to compile for eight devices.
-  language = {"language": {"n": 40, "eval_n": 0}}
-  return run_support.config(opt=_OPT, data=language, **changes)
+  return run_support.config(opt=_OPT, **changes)
 
 
 @pytest.fixture(scope="module")

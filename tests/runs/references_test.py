@@ -34,7 +34,7 @@ def _run(path, mode, **changes):
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
   path = tmp_path_factory.mktemp("live")
-  return path, _run(path, "live")
+  return path, _run(path, "live", data=run_support.HELD_OUT)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def _same(rows, others):
 
 
 def test_precomputed_is_live(live, tmp_path):
-  rows = _run(tmp_path, "precomputed")
+  rows = _run(tmp_path, "precomputed", data=run_support.HELD_OUT)
   _same(rows, live[1])
   # Held-out rows have their own stored log-probs.
   for own, other in zip(
@@ -101,8 +101,7 @@ def test_an_adapted_run_goes_on(adapted, tmp_path, monkeypatch):
 
 
 def test_references_of_another_model_are_not_used(tmp_path):
-  c = run_support.config(train={"steps": 1, "reference": "precomputed"})
-  cache = {"cache_dir": str(tmp_path / "cache")}
+  cache = {"cache_dir": str(tmp_path / "cache"), **run_support.HELD_OUT}
   first = run_support.config(
     train={"steps": 1, "reference": "precomputed"}, data=cache
   )
@@ -119,7 +118,6 @@ def test_references_of_another_model_are_not_used(tmp_path):
   assert run_support.updates(tmp_path / "c")[0]["loss"] == pytest.approx(
     math.log(2), abs=1e-6
   )
-  assert c.data.cache_dir == ""
 
 
 def test_a_damaged_store_is_made_again(live, tmp_path, caplog):

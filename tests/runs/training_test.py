@@ -31,6 +31,7 @@ def finished(tmp_path_factory):
   """A run of 8 updates with everything on."""
   workdir = tmp_path_factory.mktemp("run") / "made" / "here"
   c = run_support.config(
+    data=run_support.HELD_OUT,
     eval={"every": 4, "samples": 3, "max_new_tokens": 4},
     log={"report": True, "export": True, "tensorboard": True},
     checkpoint={"keep": 2},
@@ -146,8 +147,8 @@ def test_a_finished_run_stays_as_it_is(finished):
 def test_a_killed_run_ends_like_one_that_was_not(
   finished, tmp_path, monkeypatch, after
 ):
-  c, whole, _ = finished
-  c = run_support.config(eval={"every": 4})
+  _, whole, _ = finished
+  c = run_support.config(data=run_support.HELD_OUT, eval={"every": 4})
   with monkeypatch.context() as patch:
     run_support.kill_after(patch, after)
     with pytest.raises(run_support.Killed):
@@ -171,6 +172,7 @@ def test_more_updates_go_on_from_the_end(finished, tmp_path):
 
 def test_best_steps_are_kept(tmp_path):
   c = run_support.config(
+    data=run_support.HELD_OUT,
     train={"steps": 6},
     eval={"every": 1},
     checkpoint={
