@@ -155,6 +155,9 @@ def pairwise(
     filled = {"mask": valid} if takes_mask else {}
     losses = bound(*(arrays[a] for a in arguments), **filled)
     term = pairs_to_term(losses, valid, batch)
+    if not uses_reference:
+      # Another part of a mixture may have brought one.
+      arrays = {k: v for k, v in arrays.items() if not k.startswith("ref_")}
     metrics = diagnostics.pair_metrics(arrays, batch, reward)
     return objective_lib.LossResult({name: term}, method_state, metrics)
 

@@ -33,10 +33,10 @@ def implicit_rewards(arrays, scale: RewardScale):
   for side in ("chosen", "rejected"):
     value = arrays[f"{side}_logps"]
     reference = arrays.get(f"ref_{side}_logps")
-    if reference is not None:
-      value = value - reference
-    elif scale.per_token:
+    if scale.per_token:
       value = value / jnp.maximum(arrays[f"{side}_lengths"], 1)
+    elif reference is not None:
+      value = value - reference
     rewards.append(scale.beta * value)
   return tuple(rewards)
 
