@@ -296,7 +296,7 @@ class Plan:
       if fresh is not None:
         d = jnp.where(fresh[None], d, 0)
       return chunked.add_raw_gradients(
-        self.problem, needs, d, x, w, start, dx, dw, db
+        self.problem, needs, d, x, None, w, start, dx, dw, db
       )
 
     zeros = (

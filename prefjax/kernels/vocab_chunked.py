@@ -189,6 +189,8 @@ def _block_gradients(plan, needs, rows, weights, biases, shared):
         pull = pull if g is None else pull + g * slope[i]
     pulls.append(jnp.broadcast_to(pull, targets.shape).astype(dtype))
 
+  flips = tuple(map(chunked.flipped, plan.streams, needs, xs, weights))
+
   def body(index, carry):
     dxs, dws, dbs = (list(c) for c in carry)
     zs, logps, tiles, fresh = _stream_logps(
@@ -224,6 +226,7 @@ def _block_gradients(plan, needs, rows, weights, biases, shared):
         zs[i],
         dz,
         xs[i],
+        flips[i],
         tiles[i],
         index,
         dxs[i],
@@ -234,10 +237,6 @@ def _block_gradients(plan, needs, rows, weights, biases, shared):
 
   zeros = tuple(jnp.zeros(x.shape, dtype) for x in xs)
   return tiling.fold(plan.vocab, body, (zeros, *shared))
-
-
-def _zeros_where(needed: bool, like, dtype):
-  return jnp.zeros(like.shape, dtype) if needed else None
 
 
 def _backward(plan: VocabPlan, residuals, cotangents):
@@ -256,11 +255,12 @@ def _backward(plan: VocabPlan, residuals, cotangents):
     return dxs, (dws, dbs)
 
   dws = tuple(
-    _zeros_where(n.weight, w, dtype)
-    for n, w in zip(needs, weights, strict=True)
+    chunked.head_zeros(*each, dtype)
+    for each in zip(plan.streams, needs, xs, weights, strict=True)
   )
   dbs = tuple(
-    _zeros_where(n.bias, b, dtype) for n, b in zip(needs, biases, strict=True)
+    jnp.zeros(b.shape, dtype) if n.bias else None
+    for n, b in zip(needs, biases, strict=True)
   )
   dxs, (dws, dbs) = chunked.over_row_gradients(
     plan,
@@ -269,6 +269,8 @@ def _backward(plan: VocabPlan, residuals, cotangents):
     tuple(jnp.zeros(x.shape, dtype) for x in xs),
     (dws, dbs),
   )
+
+  dws = tuple(map(chunked.head_gradient, plan.streams, xs, weights, dws))
 
   def finish(grads, primals):
     return tuple(
