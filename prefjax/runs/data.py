@@ -89,6 +89,12 @@ def _language_arguments(settings: dict[str, Any], kind: str, producer):
         f" {', '.join(sorted({*known, *_OWN}))}"
       )
   own = {**_OWN, **{k: v for k, v in settings.items() if k in _OWN}}
+  for name, least in (("n", 1), ("eval_n", 0), ("seed", 0)):
+    if type(own[name]) is not int or own[name] < least:
+      raise errors.ConfigError(
+        f"data.language.{name}: {own[name]!r} is not a whole number of"
+        f" {least} or more"
+      )
   if own["language"] not in _LANGUAGES:
     raise errors.ConfigError(
       f"data.language.language: {own['language']!r} is not one of"
@@ -106,6 +112,9 @@ def _language_records(
   drawn = _LANGUAGES[own["language"]]
   out, notes = [], []
   for split, number in (("train", own["n"]), ("heldout", own["eval_n"])):
+    if not number:
+      out.append(())
+      continue
     try:
       rows = producer(own["seed"], number, split, language=drawn, **arguments)
     except TypeError as error:
@@ -116,7 +125,7 @@ def _language_records(
     read = readers.read(path)
     out.append(read.records)
     notes.append(f"{split}: {read.report.summary()}")
-  return Records(out[0], out[1], tuple(notes), True)
+  return Records(tuple(out[0]), tuple(out[1]), tuple(notes), True)
 
 
 def load_records(

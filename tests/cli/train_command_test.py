@@ -26,6 +26,8 @@ def _train(capsys, workdir, *words):
 _WRONG = {
   "method.mixture.dpo=0.5": "'dpo' is named twice",
   "method.mixture.kto=0.5": "need different records",
+  "data.language.n=0": "data.language.n: 0 is not a whole number of 1",
+  "data.language.eval_n=-1": "data.language.eval_n: -1",
   "data.language.language=big": "is not one of quick, full",
   "data.batch_size=9": "9 rows are not a multiple",
   "data.batch_size=4": "4 rows are not a multiple",
