@@ -52,11 +52,21 @@ def folder(tmp_path, monkeypatch):
   sys.modules.pop("savage", None)
 
 
+@pytest.fixture
+def quick_compilation():
+  """Compiling takes longer than three updates of a tiny model."""
+  before = jax.config.read("jax_disable_most_optimizations")
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", before)
+
+
 def test_it_is_20_lines():
   lines = [line for line in blocks("python")[0].splitlines() if line.strip()]
   assert len(lines) <= 20
 
 
+@pytest.mark.usefixtures("quick_compilation")
 def test_the_command_trains_the_method(folder, capsys, monkeypatch):
   # One device compiles faster than eight.
   one = functools.partial(runs.train, devices=jax.devices()[:1])

@@ -89,5 +89,5 @@ def test_splits_that_are_not_there(prepared, tmp_path, key):
 
 
 def test_tiny_needs_no_data_set(tmp_path):
-  c = run_support.config("dpo_tfds")
+  c = run_support.config("dpo_tfds", data=run_support.HELD_OUT)
   assert run_data.load_records(c.data, tmp_path).is_language
