@@ -8,6 +8,7 @@ copy of the head or of the hidden states is ever made.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -62,7 +63,25 @@ def take(array, start, size: int, axis: int = 0):
   """One tile of an array, or None for None."""
   if array is None:
     return None
+  if array.dtype == jnp.bfloat16:
+    return _take_half(array, start, size, axis)
   return lax.dynamic_slice_in_dim(array, start, size, axis)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _take_half(array, start, size, axis):
+  # XLA on a CPU slices bfloat16 as float32 and, in a loop, makes a float32
+  # copy of the whole array first. Integers it slices as they are.
+  bits = lax.bitcast_convert_type(array, jnp.uint16)
+  bits = lax.dynamic_slice_in_dim(bits, start, size, axis)
+  return lax.bitcast_convert_type(bits, jnp.bfloat16)
+
+
+@_take_half.defjvp
+def _take_half_jvp(size, axis, primals, tangents):
+  array, start = primals
+  tangent = lax.dynamic_slice_in_dim(tangents[0], start, size, axis)
+  return _take_half(array, start, size, axis), tangent
 
 
 def put(buffer, value, start, axis: int = 0):

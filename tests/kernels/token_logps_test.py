@@ -132,6 +132,52 @@ def test_second_order_gradient_matches_reference():
     )
 
 
+def test_second_order_gradient_in_bfloat16():
+  """Tiles of bfloat16 are sliced as integers, and differentiated all the
+  same."""
+  x, w, _, t = example(n=4, d=5, v=300)
+  x, w = jnp.asarray(x, jnp.bfloat16), jnp.asarray(w, jnp.bfloat16)
+
+  def curvature(**how):
+    def inner(x, w):
+      return mixed_sum(kernels.token_logps(x, w, t, **how))
+
+    def slope(x, w):
+      return sum(
+        jnp.sum(jnp.square(g.astype(jnp.float32)))
+        for g in jax.grad(inner, (0, 1))(x, w)
+      )
+
+    return jax.jit(jax.grad(slope, (0, 1)))(x, w)
+
+  got = curvature(impl="chunked", block_vocab=128, block_rows=2)
+  want = curvature(impl="reference")
+  for g, e in zip(got, want, strict=True):
+    g, e = np.asarray(g, np.float32), np.asarray(e, np.float32)
+    np.testing.assert_allclose(g, e, atol=0.05 * np.abs(e).max())
+
+
+def test_no_wide_copy_of_a_bfloat16_head():
+  """The compiler must not make the whole head float32 to slice it."""
+  n, d, v = 64, 64, 16_384
+  compiled = (
+    jax.jit(
+      lambda x, w, t: (
+        kernels.token_logps(
+          x, w, t, impl="chunked", entropy=False, block_vocab=256
+        ).logps
+      )
+    )
+    .lower(
+      jax.ShapeDtypeStruct((n, d), jnp.bfloat16),
+      jax.ShapeDtypeStruct((d, v), jnp.bfloat16),
+      jax.ShapeDtypeStruct((n,), jnp.int32),
+    )
+    .compile()
+  )
+  assert compiled.memory_analysis().temp_size_in_bytes < 3 * d * v
+
+
 @functools.partial(jax.jit, static_argnames=("impl", "tile"))
 def _value_and_grad(x, w, b, t, coefficients, impl, tile=None):
   def total(x, w, b):
