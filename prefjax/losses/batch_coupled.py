@@ -255,10 +255,12 @@ def beta_dpo(
   return {"losses": losses, "beta": batch_beta}
 
 
-def beta_dpo_select(key, margins, mean, std, *, drop=0.2) -> jax.Array:
+def beta_dpo_select(
+  key, margins, mean, std, *, drop=0.2, mask=None
+) -> jax.Array:
   """Draws the rows of a batch whose margin is not unusual; not a loss.
 
-  Keeps floor((1 - drop) B) rows without replacement, row i with weight
+  Keeps floor((1 - drop) n) of n rows without replacement, row i with weight
   exp(-0.5 ((D_i - mean) / std)^2).
 
   Args:
@@ -269,15 +271,18 @@ def beta_dpo_select(key, margins, mean, std, *, drop=0.2) -> jax.Array:
     std: [] or number, running standard deviation of D; 0 selects rows at
       the mean first.
     drop: in [0, 1), share of rows to leave out.
+    mask: [B] or None, real rows; the others are not counted among the n, are
+      never kept, and may hold anything.
 
   Returns:
-    int32 [B], 1 where kept; exactly floor((1 - drop) B) ones.
+    int32 [B], 1 where kept; exactly floor((1 - drop) n) ones.
 
   Raises:
-    ValueError: margins is not one axis, or drop is out of range.
+    ValueError: margins is not one axis, mask has another shape, or drop is
+      out of range.
 
   Limits:
-    drop=0 keeps every row.
+    drop=0 keeps every real row.
 
   Reference:
     Wu et al., "beta-DPO: Direct Preference Optimization with Dynamic beta",
@@ -286,9 +291,13 @@ def beta_dpo_select(key, margins, mean, std, *, drop=0.2) -> jax.Array:
   checks.rank("beta_dpo_select", 1, margins=margins)
   checks.in_range("beta_dpo_select", 0, 1, high_open=True, drop=drop)
   (margins,) = numerics.to_float32(jax.lax.stop_gradient(margins))
-  batch_size = margins.shape[0]
-  # 1e-9: (1 - 0.9) * 10 is just below 1 in floating point.
-  keep = int((1 - drop) * batch_size + 1e-9)
+  kept = jnp.ones(margins.shape, bool) if mask is None else jnp.asarray(mask)
+  checks.same_shape("beta_dpo_select", margins=margins, mask=kept)
+  kept = kept.astype(bool)
+  margins = masking.replace(margins, kept)
+  # Counted on the host: (1 - 0.9) * 10 is just below 1 in floating point.
+  counts = [int((1 - drop) * n + 1e-9) for n in range(margins.shape[0] + 1)]
+  keep = jnp.asarray(counts, jnp.int32)[jnp.sum(kept)]
   score = (margins - mean) / jnp.maximum(std, 1e-6)
   log_weight = -0.5 * jnp.square(score)
   # Gumbel top-k: the k largest of log-weight + noise are a draw without
@@ -297,6 +306,6 @@ def beta_dpo_select(key, margins, mean, std, *, drop=0.2) -> jax.Array:
     noise = jax.vmap(lambda k: jax.random.gumbel(k, (), margins.dtype))(key)
   else:
     noise = jax.random.gumbel(key, margins.shape, dtype=margins.dtype)
-  noisy = log_weight + noise
+  noisy = jnp.where(kept, log_weight + noise, -jnp.inf)
   rank = jnp.argsort(jnp.argsort(-noisy))
-  return (rank < keep).astype(jnp.int32)
+  return ((rank < keep) & kept).astype(jnp.int32)

@@ -168,14 +168,13 @@ def beta_dpo(name: str, kwargs: Mapping[str, Any]) -> method_lib.Method:
     pair_keys = jax.vmap(
       lambda key: jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(m))
     )(prng.fold_tag(keys, name)).reshape(-1)
-    # A pair that only fills a slot is unusual beyond measure.
-    far = state["mean"] + 1e6 * (state["std"] + 1)
     chosen = losses.beta_dpo_select(
       pair_keys,
-      jnp.where(valid, margins, far),
+      margins,
       state["mean"],
       state["std"],
       drop=drop,
+      mask=valid,
     )
     selected = (chosen > 0) & valid
     result = bound(*pair, selected, margin_mean=state["mean"])

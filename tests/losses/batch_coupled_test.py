@@ -3,6 +3,7 @@
 """Identities of the losses in which the rows of a batch meet."""
 
 import jax
+import jax.numpy as jnp
 import loss_inputs
 import numpy as np
 import pytest
@@ -149,6 +150,20 @@ def test_selection_counts(drop, kept):
       jax.random.key(seed), margins, 0.0, 1.0, drop=drop
     )
     assert int(select.sum()) == kept and select.dtype == np.int32
+
+
+def test_selection_counts_real_rows_only():
+  margins = np.linspace(-1, 1, 10, dtype=np.float32)
+  keys = jax.random.split(jax.random.key(3), 10)
+  alone = losses.beta_dpo_select(keys, margins, 0.0, 1.0, drop=0.5)
+  longer = np.concatenate([margins, [0.0, np.nan, np.inf]]).astype(np.float32)
+  more = jnp.concatenate([keys, keys[:3]])
+  mask = np.arange(13) < 10
+  select = losses.beta_dpo_select(more, longer, 0.0, 1.0, drop=0.5, mask=mask)
+  np.testing.assert_array_equal(select, np.concatenate([alone, [0, 0, 0]]))
+  assert int(alone.sum()) == 5
+  with pytest.raises(ValueError, match="beta_dpo_select: mask has shape"):
+    losses.beta_dpo_select(keys, margins, 0.0, 1.0, mask=mask)
 
 
 def test_selection_prefers_usual_margins():

@@ -10,6 +10,7 @@ import numpy as np
 
 from prefjax import methods, models
 from prefjax.core import prng, types
+from prefjax.methods import method as method_lib
 from prefjax.models import heads
 
 VOCAB = 16
@@ -88,7 +89,9 @@ def batch(kind, ids=range(8), *, weight=None, inputs=("main",), **slots):
   if weight is None:
     weight = 1.0 + ids % 2
   fields = {}
-  if kind in ("unpaired", "kto"):
+  if kind == "pair":
+    fields["scores"] = np.stack([2 + ids % 3, ids % 2], 1).astype(np.float32)
+  elif kind in ("unpaired", "kto"):
     fields["scores"] = (ids % 3 > 0).astype(np.float32)[:, None]
   elif kind == "ranked":
     # Ragged: every fourth example lacks its last response and its pairs.
@@ -135,7 +138,7 @@ def start(method, key=0, dtype=jnp.float32):
   params, frozen = {}, {}
   for role in method.roles():
     head = bool(wanted.get(role, set()) & {"values", "rewards"})
-    place = params if role in ("policy", "value", "reward") else frozen
+    place = params if role in method_lib.TRAINED_ROLES else frozen
     place[role] = tree(role, head=head, dtype=dtype)
   state = method.init_state(jax.random.key(0))
   return methods.Init(params, frozen, state)
@@ -149,13 +152,6 @@ def objective(method, dtype=jnp.float32, **options):
     options.pop("init", lambda key: start(method, dtype=dtype)),
     **options,
   )
-
-
-@functools.cache
-def registered(name):
-  """(method, objective, Init) of a registry entry; made once."""
-  method = methods.get(name)
-  return method, objective(method), start(method)
 
 
 def norm(a) -> float:
