@@ -173,9 +173,8 @@ def _swap_tables(tree):
 @every
 def test_swapped_sides_flip_the_margin(name):
   method = _method(name)
-  if (
-    method.record_kind != "pair" or "rewards/margins" not in _expected(name)[2]
-  ):
+  metrics = _expected(name)[2]
+  if method.record_kind != "pair" or "rewards/margins" not in metrics:
     pytest.skip("not a method on pairs")
   batch = _swapped(lm_support.of_method(method))
   _, arguments = _evaluate(name, batch)
