@@ -159,7 +159,20 @@ def _compiler_says(plan, device, shapes) -> str | None:
   return None
 
 
-def _pallas(name, problem, x, weight, bias, options, device, is_auto):
+def _may_be_partitioned(device) -> bool:
+  """Whether the program may be split over devices behind our back.
+
+  Not where there is one device, nor inside a shard_map.
+  """
+  if device.platform != jax.default_backend() or jax.device_count() == 1:
+    return False
+  mesh = jax.sharding.get_abstract_mesh()
+  return mesh.empty or set(mesh.manual_axes) != set(mesh.axis_names)
+
+
+def _pallas(
+  name, problem, x, weight, bias, options, device, is_auto, is_sharded
+):
   """The plan of the kernels "pallas_tpu" or "pallas_gpu".
 
   Raises:
@@ -172,6 +185,11 @@ def _pallas(name, problem, x, weight, bias, options, device, is_auto):
     raise ValueError(
       f"impl={name!r}: this JAX does not have it ({error}); use impl='chunked'"
     ) from error
+  if is_auto and not is_sharded and _may_be_partitioned(device):
+    raise ValueError(
+      f"{jax.device_count()} devices, and no compiler splits a kernel over"
+      " them; say with sharding= how hidden states and head lie"
+    )
   is_there = device.platform == _PALLAS[name]
   if name == "pallas_tpu":
     options = {**options, "kind": device.device_kind if is_there else None}
@@ -236,9 +254,12 @@ def token_plan(
     return None
   plan = None
   if name in _PALLAS:
-    is_auto, options = impl == "auto", {**blocks, "wide": sharding is not None}
+    is_auto, is_sharded = impl == "auto", sharding is not None
+    options = {**blocks, "wide": is_sharded}
     try:
-      plan = _pallas(name, problem, *shapes, bias, options, device, is_auto)
+      plan = _pallas(
+        name, problem, *shapes, bias, options, device, is_auto, is_sharded
+      )
     except ValueError as error:
       if not is_auto:
         raise

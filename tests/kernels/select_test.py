@@ -64,6 +64,32 @@ def test_auto_takes_the_kernel_that_compiles(on_tpu, monkeypatch):
   assert plan.kind == "TPU v5 lite" and not plan.interpret
 
 
+def test_auto_leaves_partitioning_to_xla_unless_told_how(
+  on_tpu, monkeypatch, caplog
+):
+  """A kernel in a program over several devices must know how it is split."""
+  monkeypatch.setattr(select, "_compiler_says", lambda *_: None)
+  monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+  assert jax.device_count() == 8
+  with caplog.at_level("WARNING", logger="prefjax.kernels"):
+    assert isinstance(plan_for(), chunked.Plan)
+  assert "8 devices" in caplog.text and "sharding=" in caplog.text
+  types = (jax.sharding.AxisType.Auto,)
+  mesh = jax.make_mesh((8,), ("data",), axis_types=types)
+  told = plan_for(sharding=kernels.Sharding(mesh, rows="data"))
+  assert type(told.local).__module__ == "prefjax.kernels.pallas_tpu"
+  # Inside a shard_map there is nothing left to split.
+  found = []
+
+  def local(x):
+    found.append(plan_for())
+    return x
+
+  spec = jax.sharding.PartitionSpec("data")
+  jax.shard_map(local, mesh=mesh, in_specs=spec, out_specs=spec)(jnp.ones(8))
+  assert type(found[0]).__module__ == "prefjax.kernels.pallas_tpu"
+
+
 @pytest.mark.parametrize(
   "break_it,words",
   (
