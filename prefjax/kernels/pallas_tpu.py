@@ -95,6 +95,27 @@ class Plan:
     return run(x, weight, bias, targets, stats, cotangents)
 
 
+def _as_stored(plan: Plan, weight) -> tuple[Plan, Any, bool]:
+  """The plan and head to compute with, and whether the head is transposed.
+
+  TPUs keep a matrix in tiles of 8 x 128, with that axis innermost which
+  leaves less of the last tiles empty: [D, 50257] lies in memory as
+  [50257, D]. Kernels take their operands as written, so a transpose here
+  is free, and without it the whole head would be copied.
+  """
+
+  def padded(major, minor):
+    return (-(-major // 8) * 8) * (-(-minor // 128) * 128)
+
+  rows, columns = weight.shape
+  if padded(columns, rows) >= padded(rows, columns):
+    return plan, weight, False
+  problem = dataclasses.replace(
+    plan.problem, transposed=not plan.problem.transposed
+  )
+  return dataclasses.replace(plan, problem=problem), weight.T, True
+
+
 def _sizes(problem, x, weight) -> tuple[int, int]:
   return x.shape[0], problem.vocab_of(weight)
 
@@ -146,6 +167,7 @@ def _forward(
   plan, x, weight, bias, targets, weights=None, segments=None, count=None
 ):
   """Sums [count] (None without weights) and the four statistics [N]."""
+  plan, weight, _ = _as_stored(plan, weight)
   shape = plan.shape("forward", x, weight, bias, count)
   arrays, specs, row_spec = _inputs(plan, shape, x, weight, bias, "x")
   rows = [targets.astype(jnp.float32)]
@@ -183,6 +205,7 @@ def _out_dtype(plan, primal):
 
 
 def _gradients(plan, needs, x, weight, bias, targets, stats, cotangents):
+  plan, weight, is_flipped = _as_stored(plan, weight)
   a, b, e = cotangents
   with_entropy = e is not None
   e = jnp.zeros_like(a) if e is None else e
@@ -222,7 +245,7 @@ def _gradients(plan, needs, x, weight, bias, targets, stats, cotangents):
       name="token_logps_dw",
     )(*arrays, rows)
     db = db[0][0] if needs.bias else None
-    dw = dw if needs.weight else None
+    dw = (dw.T if is_flipped else dw) if needs.weight else None
   return dx, dw, db
 
 

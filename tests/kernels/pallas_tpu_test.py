@@ -23,14 +23,15 @@ ALL = {"softcap": 9.0, "temperature": 0.7, "transposed": True, "bias": True}
 
 # What each compiled shape shows: (N, D, V), dtype of the matrices, options.
 # Ragged in rows and ids, several blocks of both; all options; bfloat16; one
-# row and V < block; sizes that divide; D past a lane.
+# row and V < block; sizes that divide; one block. In "plain" and "options"
+# the head is transposed on the way, for so it lies in memory.
 SHAPES = {
-  "plain": ((200, 40, 301), np.float32, {}),
+  "plain": ((200, 128, 301), np.float32, {}),
   "options": ((130, 40, 389), np.float32, ALL),
   "bfloat16": ((130, 40, 389), jnp.bfloat16, ALL),
   "one row": ((1, 8, 5), np.float32, {"bias": True}),
   "multiples": ((256, 128, 256), jnp.bfloat16, {}),
-  "one block": ((7, 136, 100), np.float32, {"transposed": True}),
+  "one block": ((7, 128, 100), np.float32, {"transposed": True}),
 }
 
 
@@ -336,6 +337,24 @@ def test_unwanted_gradients_cost_no_kernel():
   assert names(0) == [stem + "forward", stem + "dx"]
   assert names(1) == [stem + "forward", stem + "dw"]
   assert names((0, 1)) == [stem + "forward", stem + "dx", stem + "dw"]
+
+
+def test_heads_are_taken_as_they_lie_in_memory():
+  """Padded to tiles of 8 x 128, whichever way wastes less."""
+  shapes = {
+    (4096, 128_256): False,
+    (4096, 50_257): True,
+    (50_257, 4096): False,
+    (49_152, 576): True,
+    (576, 49_152): False,
+  }
+  static = problem.Problem()
+  for shape, is_flipped in shapes.items():
+    plan = pallas_tpu.Plan(static)
+    head = np.broadcast_to(np.float32(0), shape)
+    plan, head, flipped = pallas_tpu._as_stored(plan, head)
+    assert flipped == is_flipped == plan.problem.transposed
+    assert head.shape == (shape[::-1] if is_flipped else shape)
 
 
 def test_gradient_of_a_gradient_matches_reference():
