@@ -50,11 +50,21 @@ def ours(impl: str) -> Callable[..., jax.Array]:
   return total
 
 
-def tokamax_total(x, w, targets) -> jax.Array:
+def tokamax_loss(platform: str) -> Callable[..., jax.Array]:
   """The same from Tokamax, whose loss is the negative."""
   import tokamax  # only where it is installed
+  from absl import flags
 
-  return -tokamax.linear_softmax_cross_entropy_loss(x, targets, w)
+  if not flags.FLAGS.is_parsed():  # it has flags of its own, none needed
+    flags.FLAGS(sys.argv[:1])
+  implementation = "mosaic_tpu" if platform == "tpu" else "xla"
+
+  def total(x, w, targets):
+    return -tokamax.linear_softmax_cross_entropy_loss(
+      x, targets, w, implementation=implementation
+    )
+
+  return total
 
 
 def streams_total(impl: str) -> Callable[..., jax.Array]:
@@ -77,7 +87,7 @@ def versions(platform: str) -> dict[str, Callable[..., jax.Array]]:
   if platform in ("tpu", "gpu"):
     found[f"pallas_{platform}"] = ours(f"pallas_{platform}")
   if importlib.util.find_spec("tokamax"):
-    found["tokamax"] = tokamax_total
+    found["tokamax"] = tokamax_loss(platform)
   found["vocab_sum naive"] = streams_total("reference")
   found["vocab_sum chunked"] = streams_total("chunked")
   return found
