@@ -15,6 +15,9 @@ from prefjax.models import base, caching
 FINISH_REASONS = ("length", "eos", "stop")
 _LENGTH, _EOS, _STOP = range(3)
 
+# Entries of a table of stop sequences that are no token.
+ANY, NEVER, _BEFORE = -1, -2, -3
+
 
 class Request(NamedTuple):
   """N prompts and how to continue them; arrays only.
@@ -26,8 +29,8 @@ class Request(NamedTuple):
     real: bool [N], False for rows that only fill up the batch.
     limit: int32 [], most tokens of a response.
     eos: int32 [E], tokens that end a response.
-    stop: int32 [M, L], right-aligned sequences that end a response, -1 at
-      pads.
+    stop: int32 [M, L], right-aligned sequences that end a response, ANY
+      before them; rows of NEVER only fill up the table.
     processors: see `processing`.
   """
 
@@ -119,10 +122,11 @@ def _ends_with(tokens: jax.Array, step, stop: jax.Array) -> jax.Array:
   count, longest = stop.shape
   if not count:
     return jnp.zeros(tokens.shape[:2], bool)
-  # In front stand entries that no sequence can hold.
-  padded = jnp.pad(tokens, ((0, 0), (0, 0), (longest, 0)), constant_values=-2)
+  padded = jnp.pad(
+    tokens, ((0, 0), (0, 0), (longest, 0)), constant_values=_BEFORE
+  )
   tail = jax.lax.dynamic_slice_in_dim(padded, step + 1, longest, axis=2)
-  same = (tail[:, :, None] == stop) | (stop < 0)  # [N, S, M, L]
+  same = (tail[:, :, None] == stop) | (stop == ANY)  # [N, S, M, L]
   return jnp.any(jnp.all(same, axis=-1), axis=-1)
 
 

@@ -163,7 +163,7 @@ def generate(
       keys=keys[fill],
       real=np.arange(size) < len(rows),
       limit=np.int32(max_new_tokens),
-      eos=np.asarray(list(eos_ids), np.int32),
+      eos=_padded(list(eos_ids)),
       stop=_stops(stop),
       processors=(*standard, *processors),
     )
@@ -234,12 +234,23 @@ def _align(prompts, width: int, size: int) -> tuple[np.ndarray, np.ndarray]:
   return ids, mask
 
 
+def _padded(ids: list[int]) -> np.ndarray:
+  """Ids and fillers that no token equals; few lengths, so few programs."""
+  size = -(-max(len(ids), 1) // 4) * 4
+  return np.asarray(ids + [-1] * (size - len(ids)), np.int32)
+
+
 def _stops(stop: Sequence[Sequence[int]]) -> np.ndarray:
-  """int32 [M, L], right-aligned, -1 at pads."""
+  """int32 [M, L], right-aligned; see `decoding.Request.stop`."""
   if any(not len(sequence) for sequence in stop):
     raise errors.ConfigError("stop: holds an empty sequence")
   longest = max(map(len, stop), default=0)
-  table = np.full((len(stop), longest), -1, np.int32)
-  for row, sequence in zip(table, stop, strict=True):
-    row[longest - len(sequence) :] = sequence
+  table = np.full(
+    (-(-len(stop) // 4) * 4, bucket(longest, 8) if stop else 0),
+    decoding.ANY,
+    np.int32,
+  )
+  table[len(stop) :] = decoding.NEVER
+  for row, sequence in zip(table, stop, strict=False):
+    row[len(row) - len(sequence) :] = sequence
   return table

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adapters: off, fresh, merged, dropped out, and in the published layout."""
 
+import functools
 import json
 
 import jax
@@ -38,10 +39,13 @@ def _stir(adapter, seed=2):
   )
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _run(model, params, options):
+  return models.logits(model, params, TOKENS, **options)
+
+
 def _logits(model, params, **options):
-  return np.asarray(
-    jax.jit(lambda p, o: models.logits(model, p, TOKENS, **o))(params, options)
-  )
+  return np.asarray(_run(model, params, options))
 
 
 def test_off_and_fresh_are_the_base_model_to_the_last_bit():
