@@ -243,7 +243,10 @@ def token_plan(
       raise ValueError(
         f"{function}: sharding does nothing with impl='reference'; leave it out"
       )
-    shapes = sharded.local_shapes(function, sharding, problem, x, weight)
+    sharding, dropped = sharded.fitting(sharding, problem, weight)
+    for words in dropped:
+      log_once(logging.INFO, f"{function}: {words}")
+    shapes = sharded.local_shapes(sharding, problem, x, weight)
   rows, vocab = shapes[0].shape[0], problem.vocab_of(shapes[1])
   if bias is not None:
     bias = jax.ShapeDtypeStruct((vocab,), bias.dtype)

@@ -39,6 +39,8 @@ class Sharding:
       parallelism), among those of the rows. The head is gathered over them
       before use, its gradient is scattered over them.
 
+  Where axes do not divide the vocabulary or hidden size, that stays whole.
+
   Raises:
     ValueError: an axis is not in the mesh, or used twice.
   """
@@ -77,28 +79,37 @@ def _spec(*axes) -> PartitionSpec:
   return PartitionSpec(*(a or None for a in axes))
 
 
-def local_shapes(
-  function: str, sharding: Sharding, problem: problem_lib.Problem, x, weight
-) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-  """What one device holds of x [N, D] and, gathered, of the head.
+def fitting(
+  sharding: Sharding, problem: problem_lib.Problem, weight
+) -> tuple[Sharding, list[str]]:
+  """The sharding less what does not divide, and what that is, in words.
 
-  Raises:
-    ValueError: the vocabulary or the hidden size does not divide.
+  An axis of an array that mesh axes do not divide cannot be split over
+  them, so it is whole already.
   """
-  axis = problem.vocab_axis
-  vocab, hidden = weight.shape[axis], weight.shape[1 - axis]
-  for name, size, axes in (
-    ("vocab", vocab, sharding.vocab),
-    ("hidden", hidden, sharding.hidden),
-  ):
-    if size % sharding.count(axes):
-      raise ValueError(
-        f"{function}: the head {weight.shape} has {size} entries along"
-        f" {name}, not a multiple of the {sharding.count(axes)} parts that"
-        f" mesh axes {axes} make; pad the head or leave {name} whole"
+  dropped = []
+  sizes = {
+    "vocab": problem.vocab_of(weight),
+    "hidden": weight.shape[1 - problem.vocab_axis],
+  }
+  for field, size in sizes.items():
+    axes = getattr(sharding, field)
+    count = sharding.count(axes)
+    if size % count:
+      sharding = dataclasses.replace(sharding, **{field: None})
+      dropped.append(
+        f"{field} of the head stays whole: mesh axes {axes} make {count}"
+        f" parts, its size is {size}"
       )
+  return sharding, dropped
+
+
+def local_shapes(
+  sharding: Sharding, problem: problem_lib.Problem, x, weight
+) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+  """What one device holds of x [N, D] and, gathered, of the head."""
   shape = list(weight.shape)
-  shape[axis] //= sharding.count(sharding.vocab)
+  shape[problem.vocab_axis] //= sharding.count(sharding.vocab)
   rows = -(-x.shape[0] // sharding.count(sharding.rows))
   return (
     jax.ShapeDtypeStruct((rows, x.shape[1]), x.dtype),

@@ -32,12 +32,15 @@ class Compute:
     dtype: compute dtype; None for that of the parameters.
     remat: "none", "dots" or "full".
     impl: implementation of the log-prob kernel.
+    sharding: how hidden states and head lie on a mesh (`kernels.Sharding`),
+      None on one device. Without it, XLA splits the kernel's plain version.
   """
 
   layout: str = "shared"
   dtype: Any = None
   remat: str = "none"
   impl: str = "auto"
+  sharding: kernels.Sharding | None = None
 
 
 # Placement of a decoder's weights on the axes (data, fsdp, tensor). Leading
@@ -176,6 +179,7 @@ class LanguageModelObjective(objective_lib.Objective):
         group.response,
         mask=group.token_mask,
         impl=self.compute.impl,
+        sharding=self.compute.sharding,
         entropy="entropy" in wanted,
       )
       if "token_logps" in wanted:
@@ -307,6 +311,7 @@ def token_logps_of(
     jnp.asarray(group.response),
     mask=group.token_mask,
     impl=compute.impl,
+    sharding=compute.sharding,
     entropy=False,
   )
   return result.logps

@@ -16,6 +16,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from prefjax import kernels
+from prefjax.kernels import select
 
 N, D, V = 24, 16, 320
 OPTIONS = {"softcap": 5.0, "temperature": 0.7}
@@ -237,6 +238,23 @@ def test_one_set_of_collectives():
   assert collectives(both.lower(*args).compile()) == {"all-reduce": 4}
 
 
+def test_what_does_not_divide_stays_whole(caplog):
+  x, w, b, targets, c = arrays()
+  x, w, b, targets = x[:, :15], w[:15, :319], b[:319], targets % 319
+  layout = kernels.Sharding(
+    mesh_of(), rows=("data", "fsdp"), vocab="tensor", hidden="fsdp"
+  )
+  want, want_grads = run(x, w, b, targets, c, impl="reference")
+  select._SEEN.clear()
+  with caplog.at_level("INFO", logger="prefjax.kernels"):
+    got, grads = run(x, w, b, targets, c, impl="chunked", sharding=layout)
+  for g, e in zip((*got, *grads), (*want, *want_grads), strict=True):
+    np.testing.assert_allclose(g, e, atol=1e-5)
+  vocab, hidden = (r.getMessage() for r in caplog.records)
+  assert "vocab of the head stays whole" in vocab and "size is 319" in vocab
+  assert "hidden of the head stays whole" in hidden
+
+
 def test_gradient_of_a_gradient():
   x, w, b, targets, c = arrays()
 
@@ -299,8 +317,6 @@ def test_mistakes_are_named():
   for layout, words in cases:
     with pytest.raises(ValueError, match=words):
       kernels.Sharding(mesh, **layout)
-  layout = kernels.Sharding(mesh, vocab=("data", "fsdp"))
-  with pytest.raises(ValueError, match="318 entries along vocab.*4 parts"):
-    kernels.token_logps(x, w[:, :318], targets % 318, sharding=layout)
+  layout = kernels.Sharding(mesh, vocab="tensor")
   with pytest.raises(ValueError, match="sharding does nothing"):
     kernels.token_logps(x, w, targets, impl="reference", sharding=layout)
