@@ -48,6 +48,10 @@ def open_policy(args: types.SimpleNamespace) -> Any:
     )
   if args.workdir is not None:
     runs.read_config(args.workdir)
+    if not runs.is_workdir(args.workdir):
+      raise errors.CheckpointError(
+        f"{args.workdir}: the run has no checkpoint yet"
+      )
   return runs.open_policy(
     given[0],
     tokenizer=args.tokenizer or "",

@@ -2,12 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole runs from a config: what the command line and notebooks call."""
 
-from prefjax.runs.loading import Policy, load_policy, open_policy, read_config
+from prefjax.runs.loading import (
+  Policy,
+  is_workdir,
+  load_policy,
+  open_policy,
+  read_config,
+)
 from prefjax.runs.training import Outcome, train
 
 __all__ = [
   "Outcome",
   "Policy",
+  "is_workdir",
   "load_policy",
   "open_policy",
   "read_config",

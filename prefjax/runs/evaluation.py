@@ -13,65 +13,29 @@ import numpy as np
 from prefjax.analysis import length_bias
 from prefjax.core import types
 from prefjax.runs import data as run_data
+from prefjax.runs import held_out
 from prefjax.runs import references as references_lib
 from prefjax.runs import samples as samples_lib
-from prefjax.runs import scoring
 from prefjax.train import mesh as mesh_lib
 from prefjax.train import metrics as metrics_lib
 
 _BEFORE = "eval_before.json"
 
 
-def pair_margins(
-  run_scorer: Any,
-  weights: Any,
-  adapter: Any,
-  source: Any,
-  place: Any,
-) -> dict[str, np.ndarray]:
-  """Log-prob sums of the first pair of every example.
-
-  Returns:
-    {"chosen": [N], "rejected": [N] summed nats, "length_difference": [N]
-    chosen - rejected in tokens}; examples without a valid pair left out.
-  """
-  out: dict[str, list[float]] = {
-    "chosen": [],
-    "rejected": [],
-    "length_difference": [],
-  }
-  for scored in scoring.score_source(
-    run_scorer, weights, source, adapter=adapter, place=place, groups=("main",)
-  ):
-    pairs, valid = scoring.pairs_of(scored.batch.groups["main"])
-    sums, lengths = scored.sums(), scored.lengths()
-    for i in np.flatnonzero(scored.kept & valid[:, 0]):
-      better, worse = pairs[i, 0]
-      out["chosen"].append(float(sums[i, better]))
-      out["rejected"].append(float(sums[i, worse]))
-      out["length_difference"].append(
-        float(lengths[i, better] - lengths[i, worse])
-      )
-  return {name: np.asarray(values) for name, values in out.items()}
-
-
-def summarise(margins: dict[str, np.ndarray]) -> dict[str, float]:
-  """ranking_accuracy, logps/* and the length bias of pair margins."""
-  gap = margins["chosen"] - margins["rejected"]
-  out = {
+def summarise(pairs: held_out.Pairs) -> dict[str, float]:
+  """ranking_accuracy, logps/* and the length bias of pairs."""
+  gap = pairs.margins
+  correlation = length_bias.margin_length_correlation(
+    gap, pairs.length_differences
+  )
+  return {
     "ranking_accuracy": float(
       np.mean(np.where(gap == 0, 0.5, (gap > 0).astype(np.float64)))
     ),
-    "logps/chosen": float(np.mean(margins["chosen"])),
-    "logps/rejected": float(np.mean(margins["rejected"])),
+    "logps/chosen": float(np.mean(pairs.chosen)),
+    "logps/rejected": float(np.mean(pairs.rejected)),
+    "margin_length_correlation": float(correlation["spearman"]),
   }
-  correlation = length_bias.margin_length_correlation(
-    gap, margins["length_difference"]
-  )
-  for kind in ("spearman",):
-    if correlation and np.isfinite(correlation[kind]):
-      out["margin_length_correlation"] = float(correlation[kind])
-  return out
 
 
 def _write_json(path: pathlib.Path, value: Any) -> None:
@@ -130,9 +94,6 @@ class Watcher:
       metrics = jax.device_get(self._step(state, self._source.batch(step)))
       total = metrics_lib.add(total, metrics)
     values = metrics_lib.finish(total)
-    main = [n for n in values if n.startswith("loss/")]
-    if len(main) == 1:
-      values["loss"] = values[main[0]]
     return {f"eval/{name}": value for name, value in values.items()}
 
   # --- before and after ------------------------------------------------------
@@ -143,12 +104,15 @@ class Watcher:
     out: dict[str, Any] = {}
     is_pair = self._stage.method.record_kind in ("pair", "ranked")
     if self._source is not None and is_pair:
-      margins = pair_margins(
-        self._run.scorer, weights, adapter, self._source, self._place
+      pairs = held_out.score_pairs(
+        self._run.scorer, weights, self._source, self._place, adapter=adapter
       )
-      if len(margins["chosen"]):
-        out["pairs"] = {k: v.tolist() for k, v in margins.items()}
-        out["summary"] = summarise(margins)
+      if len(pairs.record):
+        out["pairs"] = {
+          "margin": pairs.margins.tolist(),
+          "length_difference": pairs.length_differences.tolist(),
+        }
+        out["summary"] = summarise(pairs)
     number = self._stage.config.eval.samples
     if number and self._stage.records.held_out:
       out["samples"] = samples_lib.answer(
@@ -176,13 +140,9 @@ class Watcher:
     if beta is not None:
       result["beta"] = beta
     if "pairs" in before and "pairs" in after:
-      margins = [
-        np.subtract(part["pairs"]["chosen"], part["pairs"]["rejected"])
-        for part in (before, after)
-      ]
       result["pairs"] = {
-        "margin_before": margins[0].tolist(),
-        "margin_after": margins[1].tolist(),
+        "margin_before": before["pairs"]["margin"],
+        "margin_after": after["pairs"]["margin"],
         "length_difference": after["pairs"]["length_difference"],
       }
     rows = samples_lib.join(before.get("samples"), after.get("samples"))

@@ -11,6 +11,7 @@ import jax
 from prefjax.core import types
 
 MOMENTS = "moments/"
+COEFFICIENT = "coefficient/"
 LOG_2 = math.log(2.0)
 
 
@@ -27,7 +28,8 @@ def add(
 def finish(metrics: Mapping[str, types.WeightedSum]) -> dict[str, float]:
   """Means as Python floats; metrics without any weight are left out.
 
-  Raw moments of margin and length become their correlation.
+  Raw moments of margin and length become their correlation, coefficients of
+  terms the objective `loss`.
   """
   host = jax.device_get(dict(metrics))
   values = {}
@@ -35,6 +37,17 @@ def finish(metrics: Mapping[str, types.WeightedSum]) -> dict[str, float]:
     total, weight = float(value.total), float(value.weight)
     if weight != 0:
       values[name] = total / weight
+  coefficients = {
+    name[len(COEFFICIENT) :]: values.pop(name)
+    for name in list(values)
+    if name.startswith(COEFFICIENT)
+  }
+  if coefficients:
+    # A term without any weight adds nothing.
+    values["loss"] = sum(
+      coefficient * values.get(f"loss/{name}", 0.0)
+      for name, coefficient in coefficients.items()
+    )
   moments = {
     name[len(MOMENTS) :]: values.pop(name)
     for name in list(values)

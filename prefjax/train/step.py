@@ -13,6 +13,7 @@ import optax
 from prefjax.core import prng, types
 from prefjax.methods import objective as objective_lib
 from prefjax.train import gradient
+from prefjax.train import metrics as metrics_lib
 from prefjax.train import state as state_lib
 
 TrainState = state_lib.TrainState
@@ -128,7 +129,23 @@ def make_train_step(
 def make_eval_step(
   objective: objective_lib.Objective, *, micro_batches: int = 1
 ) -> Callable[[TrainState, Any], Metrics]:
-  """(state, batch) -> metrics without a gradient, as sums and weights."""
+  """(state, batch) -> metrics without a gradient, as sums and weights.
+
+  `metrics.finish` makes the objective of a whole evaluation, `loss`, of the
+  terms `loss/<term>` and their coefficients.
+  """
+
+  def measured(result):
+    coefficients = {
+      f"{metrics_lib.COEFFICIENT}{name}": _once(term.coefficient)
+      for name, term in result.terms.items()
+    }
+    sums = gradient.term_sums(result.terms)
+    return {
+      **result.metrics,
+      **coefficients,
+      **{f"loss/{name}": value for name, value in sums.items()},
+    }
 
   def step(state: TrainState, batch: Any) -> Metrics:
     ids = types.batch_field(batch, "example_id")
@@ -141,7 +158,7 @@ def make_eval_step(
       if objective.coupled:
         return objective.outputs(*args, part, state.method_state, part_keys)
       result = objective.loss(*args, part, state.method_state, part_keys)
-      return result.metrics, gradient.term_sums(result.terms)
+      return measured(result)
 
     if micro_batches == 1:
       out = run(batch, keys)
@@ -153,10 +170,7 @@ def make_eval_step(
       else:
         out = jax.tree.map(lambda x: jnp.sum(x, axis=0), out)
     if objective.coupled:
-      result = objective.terms(out, batch, state.method_state, keys)
-      metrics, sums = result.metrics, gradient.term_sums(result.terms)
-    else:
-      metrics, sums = out
-    return {**metrics, **{f"loss/{name}": s for name, s in sums.items()}}
+      return measured(objective.terms(out, batch, state.method_state, keys))
+    return out
 
   return step

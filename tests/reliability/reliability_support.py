@@ -198,3 +198,53 @@ def check(trial: Trial) -> None:
   if trial.kind == "SIGTERM" and trial.status == 143:
     # Everything that was done is saved.
     assert trial.after >= trial.logged, trial
+
+
+def _table(folder: pathlib.Path, steps, kills, terms, seed) -> bool:
+  """Prints a line an interruption, and whether the ends are equal."""
+  print(f"an uninterrupted run of {steps} updates ...", flush=True)
+  finish(start(folder / "whole", steps))
+  print("signal   saved before  saved after  logged  status  seconds to end")
+
+  def show(trial: Trial) -> None:
+    print(
+      f"{trial.kind}  {trial.before:>12}  {trial.after:>11}"
+      f"  {trial.logged:>6}  {trial.status:>6}  {trial.seconds:>14.2f}",
+      flush=True,
+    )
+    check(trial)
+
+  run = folder / "run"
+  found = trials(run, steps, kills, terms, seed, show)
+  numbers = [row["step"] for row in updates(run)]
+  facts = {
+    "interruptions": f"{len(found)} of {kills + terms}",
+    "each update once": numbers == list(range(1, steps + 1)),
+    "rows equal": updates(run) == updates(folder / "whole"),
+    "SHA-256, interrupted": digest(run),
+    "SHA-256, uninterrupted": digest(folder / "whole"),
+  }
+  for name, value in facts.items():
+    print(f"{name:<24}{value}")
+  return (
+    numbers == list(range(1, steps + 1))
+    and updates(run) == updates(folder / "whole")
+    and digest(run) == digest(folder / "whole")
+  )
+
+
+if __name__ == "__main__":
+  import argparse
+  import tempfile
+
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--steps", type=int, default=200)
+  parser.add_argument("--kills", type=int, default=10)
+  parser.add_argument("--terms", type=int, default=5)
+  parser.add_argument("--seed", type=int, default=0)
+  given = parser.parse_args()
+  with tempfile.TemporaryDirectory() as place:
+    equal = _table(
+      pathlib.Path(place), given.steps, given.kills, given.terms, given.seed
+    )
+  sys.exit(0 if equal else 1)

@@ -220,3 +220,19 @@ def test_updates_that_are_not_finite_change_nothing(tmp_path):
       "params/policy/embed/tokens"
     ]
   )
+
+
+def test_the_held_out_loss_of_a_mixture(tmp_path):
+  c = run_support.config(
+    data=run_support.HELD_OUT,
+    method={"mixture": {"sft": 0.2}},
+    train={"steps": 2},
+  )
+  run_support.train(c, tmp_path)
+  rows = run_support.rows(tmp_path)
+  for row in rows:
+    for prefix in ("", "eval/"):
+      if f"{prefix}loss" in row:
+        expected = row[f"{prefix}loss/dpo"] + 0.2 * row[f"{prefix}loss/sft"]
+        assert row[f"{prefix}loss"] == pytest.approx(expected, rel=1e-6)
+  assert [row["step"] for row in rows if "eval/loss" in row] == [0, 2]
