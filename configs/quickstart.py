@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From nothing to an aligned model in minutes: SFT, then DPO, on a laptop.
 
-A byte-level decoder of about a million parameters learns the built-in
+A small byte-level decoder learns the built-in
 instruction language from demonstrations of mixed quality, then from
 preference pairs with 10% wrong labels. The gold reward of the language is
 known, so the report can say how much better the answers became.
@@ -27,13 +27,13 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
   c.seed = options.seed
   c.model.source = "preset:tiny"
   c.model.overrides = dict(
-    hidden_size=128,
-    intermediate_size=384,
-    num_layers=3,
-    num_heads=2,
-    num_kv_heads=1,
-    head_dim=64,
-    query_scale=64**-0.5,
+    hidden_size=64,
+    intermediate_size=192,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=4,
+    head_dim=16,
+    query_scale=0.25,
     max_positions=128,
   )
   c.data.max_prompt = 32
@@ -42,10 +42,12 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
   c.data.eval_limit = 256
   drawn = dict(seed=options.seed, eval_n=256, language="easy")
   c.data.language = dict(drawn)
+  c.opt.b2 = 0.98
   c.opt.clip_norm = 1.0
   c.opt.schedule = "cosine"
   c.opt.final_fraction = 0.05
   c.eval.samples = 256
+  c.eval.temperature = 1.0  # what the policies say, not only their modes
   c.eval.max_new_tokens = 32
   c.checkpoint.every = 100
   c.stages = {
@@ -53,11 +55,11 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
       method=dict(name="sft", kwargs={}),
       data=dict(
         train="language:sft",
-        batch_size=32,
-        language=dict(drawn, n=30000, mixture=_DEMONSTRATIONS),
+        batch_size=64,
+        language=dict(drawn, n=40000, mixture=_DEMONSTRATIONS),
       ),
-      opt=dict(learning_rate=3e-3, warmup_steps=50),
-      train=dict(steps=600),
+      opt=dict(learning_rate=6e-3, warmup_steps=50),
+      train=dict(steps=550),
     ),
     "2_dpo": dict(
       method=dict(name="dpo", kwargs=dict(beta=0.1)),
@@ -66,7 +68,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         batch_size=32,
         language=dict(seed=options.seed, eval_n=256, n=6400, flip_rate=0.1),
       ),
-      opt=dict(learning_rate=3e-4, warmup_steps=10),
+      opt=dict(learning_rate=5e-4, warmup_steps=10),
       train=dict(steps=150, reference_from="previous"),
     ),
   }
