@@ -260,7 +260,7 @@ def training(metrics: Rows) -> list[dict[str, Any]]:
     if found:
       last = found[-1:] if name.startswith("eval/") else found[-tail:]
       rows.append({"quantity": text, "value": float(np.mean(last))})
-  speed = values("tokens_per_second")
+  speed = values("time/tokens_per_s")
   if speed:
     rows.append(
       {"quantity": "tokens a second, median", "value": float(np.median(speed))}

@@ -84,7 +84,7 @@ def _metrics(n=60):
         "rewards/accuracies": 0.5 + 0.005 * step,
         "grad_norm": 2.0,
         "learning_rate": 1e-4,
-        "tokens_per_second": 1000.0 + step,
+        "time/tokens_per_s": 1000.0 + step,
       }
     )
     if step % 20 == 0:
