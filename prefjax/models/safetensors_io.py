@@ -155,7 +155,10 @@ def write(
 def write_file(path: pathlib.Path, tensors: dict[str, np.ndarray]) -> None:
   """Writes contiguous tensors into one file through a rename."""
   part = path.with_name(f"{path.name}.part")
+  part.write_bytes(b"")
+  mode = part.stat().st_mode  # save_file would let nobody else read it
   safetensors_numpy.save_file(tensors, str(part), metadata={"format": "pt"})
+  os.chmod(part, mode)
   os.replace(part, path)
 
 

@@ -76,6 +76,13 @@ def test_bfloat16_stays_bfloat16(tmp_path):
   _same(models.from_pretrained(tmp_path, dtype=jnp.bfloat16)[1], low)
 
 
+def test_weights_are_as_readable_as_the_config(tmp_path):
+  model, params = model_support.load("llama")
+  models.save_pretrained(tmp_path, model, params)
+  modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+  assert len(modes) == 1
+
+
 def test_a_single_file_replaces_older_shards(tmp_path):
   model, params = model_support.load("llama")
   models.save_pretrained(tmp_path, model, params, max_shard_bytes=40_000)
