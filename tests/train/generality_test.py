@@ -28,8 +28,9 @@ from objectives import (
 
 from prefjax import checkpoint, losses, models
 from prefjax.core import prng
-from prefjax.train import fit, gradient, optim
+from prefjax.train import fit, gradient, optim, state
 from prefjax.train import mesh as mesh_lib
+from prefjax.train import step as step_lib
 
 FIXTURES = {
   "diffusion": diffusion,
@@ -94,6 +95,21 @@ def test_eight_devices(name):
 def test_pmap(name):
   mesh = mesh_lib.make_mesh(data=8)
   _check(name, _sgd(name, mesh, parallel="pmap"))
+
+
+def test_draws_belong_to_examples_and_not_to_places():
+  tx = optim.make_optimizer("sgd", b1=0)
+  step = jax.jit(step_lib.make_train_step(_objective("diffusion"), tx, 0.1))
+  start = state.create(_objective("diffusion"), tx, 0)
+  batch = diffusion.batch(0)
+  order = [5, 2, 7, 0, 1, 6, 3, 4]
+  turned = {name: value[np.array(order)] for name, value in batch.items()}
+  (one, _), (other, _) = step(start, batch), step(start, turned)
+  moved = lm_support.gap(start.params, one.params)
+  assert lm_support.gap(one.params, other.params) < 1e-5 * moved
+  renamed = {**batch, "example_id": batch["example_id"] + 1}
+  another = step(start, renamed)[0].params
+  assert lm_support.gap(one.params, another) > 1e-2 * moved
 
 
 class _Stopping:
