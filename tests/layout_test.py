@@ -341,3 +341,18 @@ print(bool(xla_bridge._backends), flags.FLAGS.is_parsed())
 """
   assert _clean_process(source, tmp_path) == "False False"
   assert list(tmp_path.iterdir()) == []
+
+
+def test_what_tests_share_has_one_name():
+  """Test folders lie on one path, so a shared module's name must be unique."""
+  tests = _files("tests")
+  stems: dict[str, list[str]] = {}
+  for path in tests:
+    stems.setdefault(path.stem, []).append(_name(path))
+  wrong = [
+    f"{_name(path)}:{line}: {module} may be any of {stems[module]}"
+    for path in tests
+    for line, module, _ in _imports_of(path)
+    if len(stems.get(module, ())) > 1
+  ]
+  assert not wrong, "\n".join(wrong)
