@@ -45,7 +45,13 @@ ARROWS = {
 
 # Module of another project -> the only places that may import it.
 _PARITY = ("scripts/parity", "scripts/bench")
-_CONFIGURABLE = ("prefjax/cli", "prefjax/config.py", "configs", "experiments")
+_CONFIGURABLE = (
+  "prefjax/cli",
+  "prefjax/config.py",
+  "configs",
+  "experiments",
+  "scripts",
+)
 ONLY_IN = {
   "flax": ("prefjax/models",),
   "orbax": ("prefjax/checkpoint",),
