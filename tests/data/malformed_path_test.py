@@ -184,13 +184,13 @@ def test_commands_never_show_a_traceback(tmp_path):
     assert (status, err) == (0, ""), err
     assert "3 records of 4 rows" in out and "line 4" in out
     status, out, err = run("inspect", f"--data={path}", "--on_bad=stop")
-    assert (status, out) == (1, "")
+    assert (status, out) == (2, "")
     assert err.count("\n") == 1 and "line 4" in err and "Trace" not in err
 
 
 def test_nothing_left_names_the_first_row(tmp_path):
   path = malformed_test.write(tmp_path / "x.jsonl", ['{"prompt": 3}'])
   status, _, err = run("inspect", f"--data={path}")
-  assert status == 1 and "line 1" in err and err.count("\n") == 1
+  assert status == 2 and "line 1" in err and err.count("\n") == 1
   with pytest.raises(errors.DataError, match=r"line 1 \(id 'row1'\): prompt"):
     data.read(path, on_bad="skip", max_bad_fraction=1)
