@@ -99,18 +99,21 @@ class Bar:
   """
 
   def __init__(self, label: str, start: int, total: int):
-    from rich import console, progress
+    from rich import console, progress, table
 
+    # Takes what a narrow terminal leaves; the other columns stay whole.
+    rest = table.Column(no_wrap=True, overflow="ellipsis", ratio=1)
     self._bar = progress.Progress(
       progress.TextColumn("{task.description}"),
-      progress.BarColumn(bar_width=24),
+      progress.BarColumn(bar_width=12),
       progress.MofNCompleteColumn(),
       progress.TimeElapsedColumn(),
       progress.TextColumn("left"),
       progress.TimeRemainingColumn(),
-      progress.TextColumn("{task.fields[summary]}"),
+      progress.TextColumn("{task.fields[summary]}", table_column=rest),
       console=console.Console(stderr=True),
       refresh_per_second=4,
+      expand=True,
     )
     self._task = self._bar.add_task(
       label, total=total, completed=start, summary=""
