@@ -288,12 +288,23 @@ class _Driver:
 
 
 def export_policy(run: Run, policy: Any, folder: pathlib.Path) -> None:
-  """Writes the trained policy as a model directory, adapters merged."""
+  """Writes the trained policy as a model directory, adapters merged.
+
+  An adapter is written besides, to the folder `adapter` next to it.
+  """
   from prefjax import models
 
   weights, adapter = run.policy_weights(policy)
   if adapter is not None:
-    weights = lora_lib.merge(weights, adapter, run.source.model.lora)
+    spec = run.source.model.lora
+    models.save_adapter(
+      folder.with_name("adapter"),
+      run.source.model.config,
+      adapter,
+      spec,
+      base_model=run.config.model.source,
+    )
+    weights = lora_lib.merge(weights, adapter, spec)
   models.save_pretrained(
     folder, base.Model(run.source.model.config), weights, run.source.tokenizer
   )

@@ -85,9 +85,14 @@ def test_only_the_adapter_is_trained_and_merging_loses_nothing(adapted):
   tree = checkpoint.restore_untyped(workdir / "checkpoints").tree
   names = set(tree["params"]["policy"])
   assert names == {"blocks"} and "embed" not in str(tree["params"])
-  _, weights, _ = runs.load_policy(workdir)
+  model, weights, _ = runs.load_policy(workdir)
   _, exported = models.from_pretrained(workdir / "policy")
   assert checkpoint.state_sha256(weights) == checkpoint.state_sha256(exported)
+  adapter, spec = models.load_adapter(workdir / "adapter", model.config)
+  assert (spec.rank, spec.scale) == (2, 4.0)
+  saved = tree["params"]["policy"]["blocks"]["0"]["attention"]["q"]["a"]
+  own = adapter["blocks"]["0"]["attention"]["q"]["a"]
+  np.testing.assert_array_equal(own, saved)
 
 
 def test_an_adapted_run_goes_on(adapted, tmp_path, monkeypatch):
