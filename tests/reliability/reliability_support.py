@@ -64,7 +64,12 @@ def start(
 ) -> subprocess.Popen:
   """`prefjax train` in its own process, one device."""
   environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-  environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+  # The tests' own flags, but one device.
+  environment["XLA_FLAGS"] = " ".join(
+    flag
+    for flag in os.environ.get("XLA_FLAGS", "").split()
+    if not flag.startswith("--xla_force_host_platform_device_count")
+  )
   environment["JAX_PLATFORMS"] = "cpu"
   settings = (*SMALL, f"train.steps={steps}", *words)
   return subprocess.Popen(
