@@ -210,6 +210,7 @@ def test_cross_entropy_of_pairs_is_that_of_the_chosen():
   batch = lm_support.batch("pair")
   chosen = _with(
     batch,
+    scores=None,  # of a single response it would be a label
     **{
       name: getattr(batch.main, name)[:, :1]
       for name in ("response", "token_mask", "token_weights", "response_mask")
