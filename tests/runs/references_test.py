@@ -105,6 +105,7 @@ def test_an_adapted_run_goes_on(adapted, tmp_path, monkeypatch):
   assert run_support.digests(tmp_path) == run_support.digests(adapted[0])
 
 
+@pytest.mark.slow
 def test_references_of_another_model_are_not_used(tmp_path):
   cache = {"cache_dir": str(tmp_path / "cache"), **run_support.HELD_OUT}
   first = run_support.config(

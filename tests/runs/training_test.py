@@ -143,7 +143,7 @@ def test_a_finished_run_stays_as_it_is(finished):
   assert json.loads((workdir / "eval.json").read_text()) == measured
 
 
-@pytest.mark.parametrize("after", [1, 6])
+@pytest.mark.parametrize("after", [6, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_killed_run_ends_like_one_that_was_not(
   finished, tmp_path, monkeypatch, after
 ):
