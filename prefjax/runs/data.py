@@ -125,7 +125,8 @@ def _language_records(
     read = readers.read(path)
     out.append(read.records)
     notes.append(f"{split}: {read.report.summary()}")
-  return Records(tuple(out[0]), tuple(out[1]), tuple(notes), True)
+  train = tuple(out[0])[: config.limit or None]
+  return Records(train, tuple(out[1]), tuple(notes), True)
 
 
 def load_records(
