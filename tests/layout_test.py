@@ -38,7 +38,8 @@ ARROWS = {
   "train": "core methods checkpoint",
   "config": "core",
   "runs": _BELOW_CLI,
-  "cli": f"{_BELOW_CLI} runs",
+  "experiments": f"{_BELOW_CLI} runs",
+  "cli": f"{_BELOW_CLI} runs experiments",
   "__main__": "cli",
   "__init__": "",
 }

@@ -65,6 +65,16 @@ def load(spec: str) -> ml_collections.ConfigDict:
   return config
 
 
+def module(path: pathlib.Path) -> types.ModuleType:
+  """Any other Python file of the user's, run like a config file.
+
+  Raises:
+    ConfigError: it fails; the message names the file and the line.
+  """
+  with _importable(path) as name:
+    return _module(path, name)
+
+
 def _existing(name: str) -> pathlib.Path:
   """The path of a config file, or an error with the nearest one."""
   shown = texts.one_line(name)

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
   "generate": "prefjax.cli.generate",
   "score": "prefjax.cli.score",
   "compare": "prefjax.cli.compare",
+  "experiment": "prefjax.cli.experiment",
   "convert": "prefjax.cli.convert",
   "inspect": "prefjax.cli.inspect",
   "data": "prefjax.cli.data",
