@@ -59,17 +59,17 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         language=dict(drawn, n=40000, mixture=_DEMONSTRATIONS),
       ),
       opt=dict(learning_rate=6e-3, warmup_steps=50),
-      train=dict(steps=550),
+      train=dict(steps=600),
     ),
     "2_dpo": dict(
       method=dict(name="dpo", kwargs=dict(beta=0.1)),
       data=dict(
         train="language:pairs",
         batch_size=32,
-        language=dict(seed=options.seed, eval_n=256, n=6400, flip_rate=0.1),
+        language=dict(seed=options.seed, eval_n=256, n=9600, flip_rate=0.1),
       ),
       opt=dict(learning_rate=5e-4, warmup_steps=10),
-      train=dict(steps=150, reference_from="previous"),
+      train=dict(steps=300, reference_from="previous"),
     ),
   }
   if options.tiny:
