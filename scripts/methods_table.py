@@ -24,6 +24,10 @@ _RECORDS = {
   "unpaired": "single labels",
   "kto": "single labels",
   "sft": "answers",
+  "joint": "joint pairs",
+  "blind": "pairs and blind answers",
+  "rationale": "pairs with reasons",
+  "mapl": "pairs",
 }
 
 

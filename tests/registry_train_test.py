@@ -19,17 +19,9 @@ import run_support
 from prefjax import config as config_lib
 from prefjax.data import language
 from prefjax.methods import registry
+from prefjax.runs import data as run_data
 
 _STEPS = 20
-_PRODUCERS = {
-  "pairs": language.pair_records,
-  "sft": language.sft_records,
-  "unpaired": language.unpaired_records,
-  "ranked": language.ranked_records,
-  "rated": language.rated_records,
-  "steps": language.step_records,
-  "step_pairs": language.step_pair_records,
-}
 
 
 def _names() -> list:
@@ -54,14 +46,17 @@ def _config(name: str, folder: pathlib.Path) -> config_lib.Config:
   module = importlib.import_module(f"configs.{name}")
   records = module.get_config().data.train.removesuffix(".jsonl")
   path = folder / f"{records}.jsonl"
-  rows = _PRODUCERS[records](0, 60, "train", language=language.QUICK)
+  rows = run_data.PRODUCERS[records](0, 60, "train", language=language.QUICK)
   language.write_jsonl(path, rows)
   c = module.get_config("tiny")
-  assert c.train.steps == _STEPS and c.data.train == f"language:{records}"
+  assert c.data.train == f"language:{records}"
+  whole = config_lib.parse(c)
+  stages = [config_lib.stage(whole, s) for s in config_lib.stage_names(whole)]
+  assert sum(stage.train.steps for stage in stages) == _STEPS
   data = {
     "train": str(path),
     "eval_fraction": 0.2,
-    "buckets": ((48, 40),),
+    "buckets": ((c.data.max_prompt, c.data.max_response),),
     "language": {},
   }
   raw = config_lib.plain(c)
@@ -81,8 +76,9 @@ def _check(workdir: pathlib.Path) -> None:
     assert row["train/skipped"] == 0
   assert any(row["grad_norm"] > 0 for row in rows)
   held_out = [r for r in run_support.rows(workdir) if "eval/loss" in r]
-  assert [row["step"] for row in held_out] == [0, _STEPS]
-  assert held_out[0]["eval/loss"] != held_out[1]["eval/loss"]
+  # Before and after, and at the borders of stages.
+  assert held_out[0]["step"] == 0 and held_out[-1]["step"] == _STEPS
+  assert held_out[0]["eval/loss"] != held_out[-1]["eval/loss"]
 
 
 @pytest.mark.parametrize("name", _names())
@@ -109,7 +105,7 @@ def test_trains_dies_and_goes_on(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["kto"])
 def test_killed_on_the_command_line(name, tmp_path):
   """`prefjax train --config=configs/NAME.py:tiny`, a real SIGKILL, again."""
-  rows = _PRODUCERS["unpaired"](0, 60, "train", language=language.QUICK)
+  rows = language.unpaired_records(0, 60, "train", language=language.QUICK)
   language.write_jsonl(tmp_path / "records.jsonl", rows)
   words = (
     f"data.train={tmp_path / 'records.jsonl'}",

@@ -13,40 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prefjax.core import errors
-from prefjax.data import fields, regroup, schema
+from prefjax.data import (
+  fields,
+  group_texts,
+  paired_views,
+  regroup,
+  schema,
+)
 
 Record = schema.Record
+GroupText = group_texts.GroupText
+Groups = group_texts.Groups
 PAIR_MODES = ("all", "adjacent", "best_worst", "best_rest")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GroupText:
-  """One group of one example before tokenisation.
-
-  Attributes:
-    prompt: text or conversation; '' makes each response stand alone.
-    responses: K texts or conversations; none for a prompt to sample from.
-    scores: [K] floats, or None.
-    pairs: (better, worse) indices; None means the default (0, 1).
-    pieces: for each response the texts it is made of, for segment numbers.
-    prefixes: for each response how it begins with context of weight 0.
-    joint: the prompts belong to the responses: everything after the start of
-      the template counts (without one, after the first token), with segment 0
-      for the instruction and 1 for the answer.
-    eos: whether responses end with the end-of-sequence token.
-  """
-
-  prompt: schema.Text
-  responses: tuple[schema.Text, ...]
-  scores: tuple[float, ...] | None = None
-  pairs: tuple[tuple[int, int], ...] | None = None
-  pieces: tuple[tuple[str, ...], ...] | None = None
-  prefixes: tuple[str, ...] | None = None
-  joint: bool = False
-  eos: bool = True
-
-
-Groups = Mapping[str, GroupText]
 
 
 def _no_extras(record: Record) -> dict[str, Any]:
@@ -74,65 +52,13 @@ class View:
   mismatched: str | None = None
 
 
-def _need(record: Record, number: int, view_name: str) -> None:
-  if len(record.responses) < number:
-    raise fields.Problem(
-      "responses",
-      f"are {len(record.responses)}, view {view_name} needs {number}",
-    )
-
-
 def _scored(record: Record) -> list[int]:
   return [i for i, s in enumerate(record.scores or ()) if s is not None]
 
 
-def _prefixes(record: Record, number: int) -> tuple[str, ...] | None:
-  """Context that each response repeats, as records may carry it."""
-  value = record.metadata.get("context_prefixes")
-  if value is None:
-    return None
-  items = fields.sequence(
-    value, "context_prefixes", most=number, what="prefixes"
-  )
-  if len(items) != number:
-    raise fields.Problem("context_prefixes", f"are not {number}")
-  return tuple(fields.string(v, "context_prefixes", empty=True) for v in items)
-
-
-def _pair(record: Record, *, pairs: str, eos: bool) -> Groups:
-  """Two responses, the better one first."""
-  _need(record, 2, "pair")
-  if record.kind == "pair" and record.pairs:
-    better, worse = record.pairs[0]
-  else:
-    found = regroup.pairs_from_scores(record.scores, "best_worst")
-    if not found:
-      raise fields.Problem("scores", "do not prefer any response")
-    better, worse = found[0]
-  del pairs
-  scores = None
-  if record.scores is not None and None not in (
-    record.scores[better],
-    record.scores[worse],
-  ):
-    scores = (record.scores[better], record.scores[worse])
-  prefixes = _prefixes(record, len(record.responses))
-  return {
-    "main": GroupText(
-      prompt=record.prompt,
-      responses=(record.responses[better], record.responses[worse]),
-      scores=scores,
-      prefixes=None
-      if prefixes is None
-      else (prefixes[better], prefixes[worse]),
-      eos=eos,
-    )
-  }
-
-
 def _ranked(record: Record, *, pairs: str, eos: bool) -> Groups:
   """All responses that are ranked, and pairs from scores or as given."""
-  _need(record, 2, "ranked")
+  group_texts.need(record, 2, "ranked")
   if record.scores is None:
     if not record.pairs:
       raise fields.Problem("scores", "are missing, and so are pairs")
@@ -186,7 +112,7 @@ def best_response(record: Record) -> schema.Text:
   Raises:
     Problem: there is none.
   """
-  _need(record, 1, "sft")
+  group_texts.need(record, 1, "sft")
   if record.pairs:
     return record.responses[record.pairs[0][0]]
   kept = _scored(record)
@@ -242,7 +168,7 @@ def _step_extras(record: Record) -> dict[str, Any]:
 
 def _rated(record: Record, *, pairs: str, eos: bool) -> Groups:
   """All responses; pairs from scores where there are scores."""
-  _need(record, 1, "rated")
+  group_texts.need(record, 1, "rated")
   scores = record.scores
   full = scores is not None and None not in scores
   found = regroup.pairs_from_scores(scores, pairs) if full else ()
@@ -280,7 +206,7 @@ def _prompt(record: Record, *, pairs: str, eos: bool) -> Groups:
 def _joint(record: Record, *, pairs: str, eos: bool) -> Groups:
   """Groups 'chosen' and 'rejected' of whole (instruction, answer) texts."""
   del pairs
-  _need(record, 2, "joint")
+  group_texts.need(record, 2, "joint")
   better, worse = (record.pairs or ((0, 1),))[0]
   out = {}
   for name, index in (("chosen", better), ("rejected", worse)):
@@ -297,7 +223,7 @@ def _joint(record: Record, *, pairs: str, eos: bool) -> Groups:
 
 def _given(record: Record, *, pairs: str, eos: bool) -> Groups:
   """'main' as in the pair or ranked view, and metadata['groups'] by name."""
-  main = _pair if record.kind == "pair" else _ranked
+  main = group_texts.pair if record.kind == "pair" else _ranked
   out = dict(main(record, pairs=pairs, eos=eos))
   value = record.metadata.get("groups")
   if not isinstance(value, Mapping) or not value:
@@ -326,7 +252,7 @@ def _given(record: Record, *, pairs: str, eos: bool) -> Groups:
 
 
 _VIEWS: dict[str, tuple[Callable[..., Groups], dict[str, Any]]] = {
-  "pair": (_pair, {}),
+  "pair": (group_texts.pair, {}),
   "ranked": (_ranked, {}),
   "unpaired": (_unpaired, {"prepare": regroup.unpair}),
   "kto": (
@@ -339,6 +265,9 @@ _VIEWS: dict[str, tuple[Callable[..., Groups], dict[str, Any]]] = {
   "rated": (_rated, {}),
   "prompt": (_prompt, {}),
   "joint": (_joint, {}),
+  "blind": (paired_views.blind, {}),
+  "rationale": (paired_views.rationale, {}),
+  "mapl": (paired_views.mapl, {"extras": paired_views.mapl_extras}),
   "groups": (_given, {}),
 }
 NAMES = tuple(_VIEWS)
@@ -360,7 +289,9 @@ def view(
       split), 'kto' (the same and a group 'mismatched'), 'sft' (main: the best
       response), 'text', 'steps' (main with segments; extras step_labels and
       first_error), 'rated' (main; extras ratings and rating_mask), 'prompt',
-      'joint' (groups chosen, rejected), or 'groups' (main and those under
+      'joint' (groups chosen, rejected), 'blind' (main: a pair and a blind
+      response), 'rationale' (main, and a group rationale), 'mapl' (main, and
+      groups augmented, better, worse), or 'groups' (main and those under
       metadata['groups']).
     pairs: which pairs the scores of a 'ranked' or 'rated' record give; see
       `regroup.pairs_from_scores`.

@@ -229,6 +229,8 @@ def mixture(
   """A weighted sum of methods on one batch; each keeps its own weights."""
   kinds = {part.record_kind for _, _, part in parts}
   kinds.discard("sft")  # cross-entropy reads the chosen side of anything
+  if kinds & set(method_lib.PAIR_KINDS[1:]):
+    kinds.discard("pair")  # which is among their groups
   if len(kinds) > 1:
     raise errors.ConfigError(
       "method.mixture: parts need different records:"
@@ -278,4 +280,5 @@ def mixture(
     init_state=init_state,
     coupled=any(part.coupled for _, _, part in parts),
     record_kind=kinds.pop() if kinds else "sft",
+    extras=tuple(dict.fromkeys(e for _, _, p in parts for e in p.extras)),
   )

@@ -25,6 +25,8 @@ OUTPUTS = (
   "hidden_response_end",
 )
 TRAINED_ROLES = ("policy", "value", "reward")
+# Kinds of records whose group 'main' is a pair with more beside it.
+PAIR_KINDS = ("pair", "blind", "rationale", "mapl")
 
 RoleGroup = tuple[str, str]
 # (role, group) -> output name -> array.
@@ -71,6 +73,7 @@ class Method:
     init_state: key -> method_state.
     coupled: True where the loss couples examples or updates its state.
     record_kind: the kind of record the method trains on (pair, sft, ...).
+    extras: numeric fields of records that must travel with a batch.
 
   Raises:
     ConfigError: `needs` or `vocab` name an unknown output, or a group that is
@@ -84,6 +87,7 @@ class Method:
   init_state: Callable[[Any], Any] = _no_state
   coupled: bool = False
   record_kind: str = "pair"
+  extras: tuple[str, ...] = ()
 
   def __post_init__(self):
     """Checks names, which would fail far from here otherwise."""

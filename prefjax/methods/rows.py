@@ -16,6 +16,8 @@ from prefjax.methods import (
   pair_tokens,
   pair_vocab,
   stateful,
+  robust,
+  several_groups,
   unpaired,
 )
 from prefjax.methods import method as method_lib
@@ -124,6 +126,24 @@ def _own(build, name: str, loss: Loss, paper: str) -> Row:
 
 
 def _kto() -> Row:
+def _dpo_on(name: str, record_kind: str, paper: str) -> Row:
+  """DPO whose paper is about the records that it gets."""
+
+  def build(kwargs):
+    method = adapters.pairwise(name, losses.dpo, kwargs)
+    return dataclasses.replace(method, record_kind=record_kind)
+
+  return Row(build, adapters.keyword_defaults(losses.dpo), paper)
+
+
+def _rationale(name: str, loss: Loss) -> Row:
+  return Row(
+    functools.partial(several_groups.rationale, name, loss),
+    adapters.keyword_defaults(loss),
+    "RDPO with rationales, arXiv:2407.14477",
+  )
+
+
   defaults = adapters.keyword_defaults(losses.kto)
   return Row(
     functools.partial(
@@ -171,9 +191,15 @@ ROWS: dict[str, Row] = {
   "dpo": pairwise("dpo", losses.dpo, "DPO, arXiv:2305.18290"),
   "dpo_norm": pairwise("dpo_norm", losses.dpo_norm, "Tulu 3, arXiv:2411.15124"),
   "dpop": pairwise("dpop", losses.dpop, "Smaug, arXiv:2402.13228"),
+  "curry_dpo": _dpo_on("curry_dpo", "ranked", "Curry-DPO, arXiv:2403.07230"),
   "exo_pair": pairwise("exo_pair", losses.exo_pair, "EXO, arXiv:2402.00856"),
   "f_dpo": pairwise("f_dpo", losses.f_dpo, "f-DPO, arXiv:2309.16240"),
   "hinge": pairwise("hinge", losses.hinge, "RSO, arXiv:2309.06657"),
+  "dove": Row(
+    functools.partial(several_groups.dove, "dove"),
+    adapters.keyword_defaults(losses.dove),
+    "DOVE, arXiv:2404.00530",
+  ),
   "ipo": pairwise("ipo", losses.ipo, "IPO, arXiv:2310.12036"),
   "kto": _kto(),
   "ld_dpo": _own(
@@ -193,8 +219,19 @@ ROWS: dict[str, Row] = {
   "orpo": pairwise("orpo", losses.orpo, "ORPO, arXiv:2403.07691"),
   "plackett_luce": _listwise(
     "plackett_luce", losses.plackett_luce, "DPO for rankings, arXiv:2305.18290"
+  "mapl": Row(
+    functools.partial(several_groups.mapl, "mapl"),
+    several_groups.MAPL_DEFAULTS,
+    "MAPL, arXiv:2505.12845",
   ),
-  "rdpo": pairwise("rdpo", losses.rdpo, "rDPO, arXiv:2403.00409"),
+  ),
+  "rationale_dpo": _rationale("rationale_dpo", losses.rationale_dpo),
+  "rationale_orpo": _rationale("rationale_orpo", losses.rationale_orpo),
+  "rdpo": Row(
+    functools.partial(robust.rdpo, "rdpo"),
+    robust.RDPO_DEFAULTS,
+    "rDPO, arXiv:2403.00409",
+  ),
   "rpo": pairwise("rpo", losses.rpo, "iterative RPO, arXiv:2404.19733"),
   "sampo": _own(
     pair_tokens.sampo, "sampo", losses.sampo, "SamPO, arXiv:2406.10957"
@@ -236,3 +273,8 @@ ALIASES: dict[str, str] = {
 
 # Before a notebook registers its own.
 BUILT_IN: tuple[str, ...] = tuple(sorted(ROWS))
+  "medllm_rpo": "rpo",
+  "curri_dpo": "curry_dpo",
+  "rorpo": "rationale_orpo",
+  "best_of_n": "raft",
+  "reinforce++": "reinforce_pp",

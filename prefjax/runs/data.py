@@ -14,6 +14,7 @@ import numpy as np
 from prefjax import config as config_lib
 from prefjax.core import errors
 from prefjax.data import (
+  curriculum_records,
   encoding,
   language,
   loading,
@@ -27,7 +28,8 @@ from prefjax.models import base
 from prefjax.runs import models as run_models
 
 LANGUAGE = "language:"
-_PRODUCERS: dict[str, Callable[..., list]] = {
+# Kind of records after 'language:' -> what makes them.
+PRODUCERS: dict[str, Callable[..., list]] = {
   "pairs": language.pair_records,
   "sft": language.sft_records,
   "prompts": language.prompt_records,
@@ -36,6 +38,8 @@ _PRODUCERS: dict[str, Callable[..., list]] = {
   "rated": language.rated_records,
   "steps": language.step_records,
   "step_pairs": language.step_pair_records,
+  "joint": language.joint_records,
+  "rationale": language.rationale_records,
 }
 _LANGUAGES = {
   "easy": language.EASY,
@@ -66,12 +70,12 @@ class Records:
 
 def _producer(name: str):
   kind = name[len(LANGUAGE) :]
-  if kind not in _PRODUCERS:
+  if kind not in PRODUCERS:
     raise errors.ConfigError(
       f"data.train: the instruction language has no {kind!r}"
-      f"{errors.nearest(kind, _PRODUCERS)}; it has {', '.join(_PRODUCERS)}"
+      f"{errors.nearest(kind, PRODUCERS)}; it has {', '.join(PRODUCERS)}"
     )
-  return kind, _PRODUCERS[kind]
+  return kind, PRODUCERS[kind]
 
 
 def _language_arguments(settings: dict[str, Any], kind: str, producer):
@@ -132,7 +136,7 @@ def _language_records(
 def load_records(
   config: config_lib.DataConfig, folder: pathlib.Path
 ) -> Records:
-  """Reads (or makes) the records of a run.
+  """Reads (or makes) the records of a stage of a run.
 
   Args:
     config: the data section.
@@ -141,6 +145,23 @@ def load_records(
   Raises:
     ConfigError, DataError: one line with the key, or file and row.
   """
+  curriculum_records.check(config.curriculum)
+  found = _all_records(config, folder)
+  if not config.curriculum:
+    return found
+  return dataclasses.replace(
+    found,
+    train=tuple(curriculum_records.take(found.train, config.curriculum)),
+    held_out=tuple(
+      curriculum_records.held_out(found.held_out, config.curriculum)
+    ),
+  )
+
+
+def _all_records(
+  config: config_lib.DataConfig, folder: pathlib.Path
+) -> Records:
+  """The records before a curriculum takes its part of them."""
   if config.train.startswith(LANGUAGE):
     if config.eval:
       raise errors.ConfigError(
@@ -169,14 +190,22 @@ def load_records(
   return Records(tuple(found.train), tuple(found.held), tuple(notes), False)
 
 
-def make_view(config: config_lib.DataConfig, kind: str) -> views.View:
-  """The view that the config names, else the one the method needs."""
+def make_view(
+  config: config_lib.DataConfig, kind: str, extras: Sequence[str] = ()
+) -> views.View:
+  """The view that the config names, else the one the method needs.
+
+  Args:
+    config: the data section.
+    kind: of record that the method trains on.
+    extras: numeric fields of records that the method needs besides.
+  """
   name = config.view or kind
   return views.view(
     name,
     pairs=config.pairs,
     attributes=config.attributes,
-    extras=config.extras,
+    extras=tuple(dict.fromkeys((*config.extras, *extras))),
   )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from prefjax.analysis import length_bias
 from prefjax.core import types
+from prefjax.methods import method as method_lib
 from prefjax.runs import data as run_data
 from prefjax.runs import held_out
 from prefjax.runs import references as references_lib
@@ -102,7 +103,10 @@ class Watcher:
     """Margins of held-out pairs and samples, by the policy of a state."""
     weights, adapter = self._run.policy_weights(state.params["policy"])
     out: dict[str, Any] = {}
-    is_pair = self._stage.method.record_kind in ("pair", "ranked")
+    is_pair = self._stage.method.record_kind in (
+      *method_lib.PAIR_KINDS,
+      "ranked",
+    )
     if self._source is not None and is_pair:
       pairs = held_out.score_pairs(
         self._run.scorer, weights, self._source, self._place, adapter=adapter

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from prefjax import config as config_lib
 from prefjax import models
 from prefjax.core import errors, prng
-from prefjax.data import tokenizers
+from prefjax.data import chat_templates, tokenizers
 from prefjax.models import base
 from prefjax.models import config as decoder_config
 from prefjax.models import lora as lora_lib
@@ -69,13 +69,15 @@ def _tokenizer(config: config_lib.ModelConfig):
 
 
 def read_template(name: str, key: str) -> str | None:
-  """The text of a chat template's file, None for "".
+  """A chat template's name, or the text of its file; None for "".
 
   Raises:
     ConfigError: names the key and why it cannot be read.
   """
   if not name:
     return None
+  if name in chat_templates.TEMPLATES:
+    return name
   path = pathlib.Path(name)
   try:
     text = path.read_text(encoding="utf-8")

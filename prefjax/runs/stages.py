@@ -120,7 +120,7 @@ def prepare(
   for index, (name, own, method) in enumerate(
     zip(names, resolved, methods, strict=True)
   ):
-    view = run_data.make_view(own.data, method.record_kind)
+    view = run_data.make_view(own.data, method.record_kind, method.extras)
     key = _key(own.data, view.name)
     if key not in made:
       records = run_data.load_records(own.data, workdir / "data")
@@ -130,9 +130,10 @@ def prepare(
         held_out = run_data.make_store(own.data, source, records.held_out, view)
       made[key] = records, tokens, held_out
     records, tokens, held_out = made[key]
-    batches = run_data.train_source(own.data, tokens, config.seed + index)
-    run_data.check_lengths(
-      source.model, batches, "data.max_prompt and data.max_response"
+    batches = run_data.train_source(
+      dataclasses.replace(own.data, batch_size=rows_of(own, method)),
+      tokens,
+      config.seed + index,
     )
     steps = _steps(own, batches)
     stages.append(

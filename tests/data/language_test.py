@@ -24,8 +24,15 @@ PRODUCERS = {
   "step": lang.step_records,
   "step_pair": lang.step_pair_records,
   "user": lang.user_records,
+  "joint": lang.joint_records,
+  "rationale": lang.rationale_records,
 }
 LANGUAGES = {"quick": lang.QUICK, "full": lang.FULL}
+
+
+def _prompts(record):
+  """The prompt of a record, or of each of its sides."""
+  return [v for k, v in record.items() if k.split("_")[0] == "prompt"]
 
 
 # --- purity -----------------------------------------------------------------
@@ -54,7 +61,7 @@ def test_records_are_json_and_within_size(name):
   assert records[7]["id"].endswith("-3-train-7")
   for record in records:
     assert json.loads(json.dumps(record)) == record
-    assert 0 < len(record["prompt"]) <= 40
+    assert all(0 < len(prompt) <= 40 for prompt in _prompts(record))
     texts = [record.get(k) for k in ("completion", "chosen", "rejected")]
     texts += record.get("responses", [])
     for text in texts:
@@ -143,7 +150,7 @@ def test_splits_do_not_share_prompts_or_arguments(language):
 @pytest.mark.parametrize("split", lang.SPLITS)
 def test_producers_stay_in_their_split(name, split):
   for record in PRODUCERS[name](2, 60, split):
-    assert lang.split_of(record["prompt"]) == split
+    assert all(lang.split_of(prompt) == split for prompt in _prompts(record))
 
 
 def test_unknown_split_is_refused():

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The smallest language model, and random batches of any kind of record."""
 
+import dataclasses
 import functools
 
 import jax
@@ -31,7 +32,17 @@ MODEL = models.Model(CONFIG)
 EOS = 3
 
 # Responses to a prompt, by kind of record; 2 for any other.
-RESPONSES = {"sft": 1, "unpaired": 1, "kto": 1, "ranked": 3, "history": 1}
+RESPONSES = {
+  "sft": 1,
+  "unpaired": 1,
+  "kto": 1,
+  "ranked": 3,
+  "history": 1,
+  "joint": 1,
+  "blind": 3,
+}
+# The same for groups beside 'main' that have another number.
+GROUP_RESPONSES = {"rationale": 1, "better": 1, "worse": 1}
 
 
 def group(ids, k, *, prompt_slots=4, response_slots=4, pad=0, salt=0, **fields):
@@ -100,15 +111,38 @@ def batch(kind, ids=range(8), *, weight=None, inputs=("main",), **slots):
     fields["pairs"] = np.tile(np.int32([[0, 1], [0, 2], [1, 2]]), (b, 1, 1))
     fields["pair_valid"] = np.stack([ids >= 0, full, full], 1)
     fields["response_mask"] = np.stack([ids >= 0, ids >= 0, full], 1)
+  elif kind == "blind":
+    # Every fourth example has no blind response.
+    fields["response_mask"] = np.stack([ids >= 0, ids >= 0, ids % 4 != 1], 1)
   groups = {"main": group(ids, k, **slots, **fields)}
   for salt, name in enumerate(inputs, 1):
     if name not in groups:
-      groups[name] = group(ids, k, salt=salt, **slots)
+      own = GROUP_RESPONSES.get(name, k)
+      groups[name] = group(ids, own, salt=salt, **slots)
+  if kind == "joint":
+    groups = {name: _joint(part) for name, part in groups.items()}
   return types.Batch(
     groups=groups,
     example_id=ids,
     example_weight=np.asarray(weight, np.float32),
+    extras=_extras(kind, ids),
   )
+
+
+def _joint(part):
+  """The group with its first tokens as instruction, the others as answer."""
+  answer = np.arange(part.response.shape[-1]) > 0
+  segments = np.broadcast_to(answer, part.response.shape).astype(np.int32)
+  return dataclasses.replace(part, segments=segments)
+
+
+def _extras(kind, ids):
+  """What the records of a kind bring besides."""
+  extras = {"flip_rate": (0.1 * (ids % 6)).astype(np.float32)}
+  if kind == "mapl":
+    extras["direction"] = (ids % 3 - 1).astype(np.int32)
+    extras["intra"] = (ids % 4 != 1).astype(np.int32)
+  return extras
 
 
 def of_method(method, ids=range(8), **options):

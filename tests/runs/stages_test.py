@@ -202,3 +202,18 @@ def test_a_moving_reference_is_part_of_the_state(tmp_path):
   assert run_support.digests(tmp_path / "b") == run_support.digests(
     tmp_path / "a"
   )
+
+
+def test_a_curriculum_begins_every_stage_against_the_last(tmp_path):
+  """Curry-DPO: at each border margins are 0, so the loss is log 2."""
+  c = run_support.config("curry_dpo", checkpoint={"every": 0})
+  run_support.train(c, tmp_path)
+  rows = run_support.updates(tmp_path)
+  first = {}
+  for row in rows:
+    first.setdefault(row["stage"], row)
+  assert list(first) == ["1_wide", "2_middle", "3_narrow"]
+  for row in first.values():
+    assert row["loss"] == pytest.approx(math.log(2), abs=1e-6)
+    assert row["rewards/margins"] == pytest.approx(0, abs=1e-6)
+  assert any(abs(row["rewards/margins"]) > 1e-3 for row in rows)

@@ -12,6 +12,10 @@ from prefjax.data.language.corruption import MIXED, QUALITIES, corrupt
 from prefjax.data.language.files import write_demo, write_jsonl
 from prefjax.data.language.grammar import KINDS, STYLES, Task, parse
 from prefjax.data.language.group_producers import ranked_records, rated_records
+from prefjax.data.language.joint_producers import (
+  joint_records,
+  rationale_records,
+)
 from prefjax.data.language.people import ARCHETYPES, Annotator, Taste, taste
 from prefjax.data.language.producers import (
   PAIRS,
@@ -72,11 +76,13 @@ __all__ = [
   "first_wrong_step",
   "gold_reward",
   "gold_rewards",
+  "joint_records",
   "pair_records",
   "parse",
   "prompt_records",
   "ranked_records",
   "rated_records",
+  "rationale_records",
   "sample",
   "sft_records",
   "split_of",
