@@ -15,9 +15,9 @@ from prefjax.methods import (
   groups,
   pair_tokens,
   pair_vocab,
-  stateful,
   robust,
   several_groups,
+  stateful,
   unpaired,
 )
 from prefjax.methods import method as method_lib
@@ -125,7 +125,6 @@ def _own(build, name: str, loss: Loss, paper: str) -> Row:
   )
 
 
-def _kto() -> Row:
 def _dpo_on(name: str, record_kind: str, paper: str) -> Row:
   """DPO whose paper is about the records that it gets."""
 
@@ -144,6 +143,7 @@ def _rationale(name: str, loss: Loss) -> Row:
   )
 
 
+def _kto() -> Row:
   defaults = adapters.keyword_defaults(losses.kto)
   return Row(
     functools.partial(
@@ -185,21 +185,21 @@ ROWS: dict[str, Row] = {
     "conservative_dpo", losses.conservative_dpo, "cDPO, arXiv:2305.18290"
   ),
   "cpo": pairwise("cpo", losses.cpo, "CPO, arXiv:2401.08417"),
+  "curry_dpo": _dpo_on("curry_dpo", "ranked", "Curry-DPO, arXiv:2403.07230"),
   "discopop": pairwise(
     "discopop", losses.discopop, "DiscoPOP, arXiv:2406.08414"
   ),
-  "dpo": pairwise("dpo", losses.dpo, "DPO, arXiv:2305.18290"),
-  "dpo_norm": pairwise("dpo_norm", losses.dpo_norm, "Tulu 3, arXiv:2411.15124"),
-  "dpop": pairwise("dpop", losses.dpop, "Smaug, arXiv:2402.13228"),
-  "curry_dpo": _dpo_on("curry_dpo", "ranked", "Curry-DPO, arXiv:2403.07230"),
-  "exo_pair": pairwise("exo_pair", losses.exo_pair, "EXO, arXiv:2402.00856"),
-  "f_dpo": pairwise("f_dpo", losses.f_dpo, "f-DPO, arXiv:2309.16240"),
-  "hinge": pairwise("hinge", losses.hinge, "RSO, arXiv:2309.06657"),
   "dove": Row(
     functools.partial(several_groups.dove, "dove"),
     adapters.keyword_defaults(losses.dove),
     "DOVE, arXiv:2404.00530",
   ),
+  "dpo": pairwise("dpo", losses.dpo, "DPO, arXiv:2305.18290"),
+  "dpo_norm": pairwise("dpo_norm", losses.dpo_norm, "Tulu 3, arXiv:2411.15124"),
+  "dpop": pairwise("dpop", losses.dpop, "Smaug, arXiv:2402.13228"),
+  "exo_pair": pairwise("exo_pair", losses.exo_pair, "EXO, arXiv:2402.00856"),
+  "f_dpo": pairwise("f_dpo", losses.f_dpo, "f-DPO, arXiv:2309.16240"),
+  "hinge": pairwise("hinge", losses.hinge, "RSO, arXiv:2309.06657"),
   "ipo": pairwise("ipo", losses.ipo, "IPO, arXiv:2310.12036"),
   "kto": _kto(),
   "ld_dpo": _own(
@@ -213,17 +213,17 @@ ROWS: dict[str, Row] = {
   "lipo_lambda": _listwise(
     "lipo_lambda", losses.lipo_lambda, "LiPO, arXiv:2402.01878"
   ),
+  "mapl": Row(
+    functools.partial(several_groups.mapl, "mapl"),
+    several_groups.MAPL_DEFAULTS,
+    "MAPL, arXiv:2505.12845",
+  ),
   "mpo": pairwise("mpo", losses.mpo, "MPO, arXiv:2411.10442"),
   "nca_pair": pairwise("nca_pair", losses.nca_pair, "NCA, arXiv:2402.05369"),
   "odpo": _odpo(),
   "orpo": pairwise("orpo", losses.orpo, "ORPO, arXiv:2403.07691"),
   "plackett_luce": _listwise(
     "plackett_luce", losses.plackett_luce, "DPO for rankings, arXiv:2305.18290"
-  "mapl": Row(
-    functools.partial(several_groups.mapl, "mapl"),
-    several_groups.MAPL_DEFAULTS,
-    "MAPL, arXiv:2505.12845",
-  ),
   ),
   "rationale_dpo": _rationale("rationale_dpo", losses.rationale_dpo),
   "rationale_orpo": _rationale("rationale_orpo", losses.rationale_orpo),
@@ -269,12 +269,10 @@ ALIASES: dict[str, str] = {
   "aot_pair": "aot",
   "r_dpo": "length_penalized_dpo",
   "smaug": "dpop",
+  "medllm_rpo": "rpo",
+  "curri_dpo": "curry_dpo",
+  "rorpo": "rationale_orpo",
 }
 
 # Before a notebook registers its own.
 BUILT_IN: tuple[str, ...] = tuple(sorted(ROWS))
-  "medllm_rpo": "rpo",
-  "curri_dpo": "curry_dpo",
-  "rorpo": "rationale_orpo",
-  "best_of_n": "raft",
-  "reinforce++": "reinforce_pp",

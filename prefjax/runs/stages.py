@@ -130,10 +130,9 @@ def prepare(
         held_out = run_data.make_store(own.data, source, records.held_out, view)
       made[key] = records, tokens, held_out
     records, tokens, held_out = made[key]
-    batches = run_data.train_source(
-      dataclasses.replace(own.data, batch_size=rows_of(own, method)),
-      tokens,
-      config.seed + index,
+    batches = run_data.train_source(own.data, tokens, config.seed + index)
+    run_data.check_lengths(
+      source.model, batches, "data.max_prompt and data.max_response"
     )
     steps = _steps(own, batches)
     stages.append(
