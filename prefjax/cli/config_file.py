@@ -56,7 +56,7 @@ def load(spec: str) -> ml_collections.ConfigDict:
         f"{path}: has no function get_config; write def get_config(arg=''):"
         " return an ml_collections.ConfigDict"
       )
-    config = _call(path, get_config, argument)
+    config = call(path, get_config, argument)
   if not isinstance(config, ml_collections.ConfigDict):
     raise errors.ConfigError(
       f"{path}: get_config returned {type(config).__name__}, not an"
@@ -132,8 +132,12 @@ def _module(path: pathlib.Path, name: str) -> types.ModuleType:
     raise errors.ConfigError(_blame(path, e)) from e
 
 
-def _call(path: pathlib.Path, get_config, argument: str | None):
-  """Calls get_config with the text after ':', if there is any."""
+def call(path: pathlib.Path, get_config, argument: str | None):
+  """Calls a file's function with the text after ':', if there is any.
+
+  Raises:
+    ConfigError: it takes no argument, or fails.
+  """
   try:
     signature = inspect.signature(get_config)
   except (TypeError, ValueError):
@@ -149,8 +153,9 @@ def _call(path: pathlib.Path, get_config, argument: str | None):
     return True
 
   if argument is not None and not fits(argument):
+    name = getattr(get_config, "__name__", "get_config")
     raise errors.ConfigError(
-      f"{path}: get_config takes no argument, so nothing may follow the .py,"
+      f"{path}: {name} takes no argument, so nothing may follow the .py,"
       f" got ':{texts.one_line(argument)}'"
     )
   values = ("",) if argument is None and not fits() else ()

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
   "score": "prefjax.cli.score",
   "compare": "prefjax.cli.compare",
   "experiment": "prefjax.cli.experiment",
+  "sweep": "prefjax.cli.sweep",
   "convert": "prefjax.cli.convert",
   "inspect": "prefjax.cli.inspect",
   "data": "prefjax.cli.data",
