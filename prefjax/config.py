@@ -60,6 +60,8 @@ class ModelConfig:
     compute_dtype: of the arithmetic.
     layout: "shared" computes each prompt once, "concat" once a response.
     remat: what the backward pass keeps: "none" (all), "dots", "full".
+    attention: "auto" picks by platform and size, see
+      `prefjax/models/attention_choice.py`: "xla", "blocked", "splash".
     lora: adapter.
   """
 
@@ -73,6 +75,7 @@ class ModelConfig:
   )
   layout: str = _field("shared", choices=("shared", "concat"))
   remat: str = _field("none", choices=("none", "dots", "full"))
+  attention: str = _field("auto", choices=("auto", "xla", "blocked", "splash"))
   lora: LoraConfig = dataclasses.field(default_factory=LoraConfig)
 
 

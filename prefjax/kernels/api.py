@@ -117,18 +117,24 @@ def _prepare(
     transposed=head.transposed,
     entropy=bool(entropy),
   )
+  low = head.rounds_to
+  weight = head.weight
   plan = select.token_plan(
     name,
     impl,
     problem,
     x,
-    head.weight,
+    weight if low is None else jax.ShapeDtypeStruct(weight.shape, low),
     head.bias,
     block_rows=block_rows,
     block_vocab=block_vocab,
     sharding=sharding,
+    wide=low is not None,
   )
-  return _Call(problem, plan, x, head.weight, head.bias, ids, kept)
+  if plan is None and low is not None:
+    weight = weight.astype(low)
+  plan = plan and vjp.rounded(plan, low)
+  return _Call(problem, plan, x, weight, head.bias, ids, kept)
 
 
 def token_logps(

@@ -12,32 +12,43 @@ import functools
 from typing import Any
 
 import jax
+import numpy as np
 
 
 @functools.partial(
   jax.tree_util.register_dataclass,
   data_fields=("weight", "bias"),
-  meta_fields=("softcap", "transposed"),
+  meta_fields=("softcap", "transposed", "dtype"),
 )
 @dataclasses.dataclass(frozen=True)
 class Head:
   """A projection from hidden states to vocabulary logits.
 
   `logits = softcap * tanh((hidden @ W + bias) / softcap)`, without the tanh
-  where `softcap` is None. A pytree: weight and bias are leaves, the other
-  two are static.
+  where `softcap` is None. A pytree: weight and bias are leaves, the others
+  are static.
 
   Attributes:
     weight: [D, V], or [V, D] with `transposed=True` (tied embeddings).
     bias: [V] or None.
     softcap: final logit soft cap (Gemma 2: 30.0) or None.
     transposed: whether `weight` is stored [V, D].
+    dtype: what the matrix is rounded to before it is multiplied, or None.
+      Its gradient is not rounded, which casting it outside would do.
   """
 
   weight: Any
   bias: Any = None
   softcap: float | None = None
   transposed: bool = False
+  dtype: Any = None
+
+  @property
+  def rounds_to(self) -> Any:
+    """The dtype that the matrix is rounded to, None where it stays."""
+    if self.dtype is None or self.dtype == self.weight.dtype:
+      return None
+    return np.dtype(self.dtype)
 
   @property
   def vocab_size(self) -> int:

@@ -22,6 +22,7 @@ from prefjax.kernels import (
 )
 from prefjax.kernels import problem as problem_lib
 
+INFO, WARNING = logging.INFO, logging.WARNING
 _LOGGER = logging.getLogger("prefjax.kernels")
 _SEEN: set[str] = set()
 
@@ -101,7 +102,7 @@ def pick(
     platform = platform or target_device().platform
     name, why = _BY_PLATFORM.get(platform, "chunked"), f"platform {platform}"
     name = name if name in choices else "chunked"
-  log_once(logging.INFO, f"{function}: impl='auto' picked {name!r} ({why})")
+  log_once(INFO, f"{function}: impl='auto' picked {name!r} ({why})")
   return name
 
 
@@ -159,7 +160,7 @@ def _compiler_says(plan, device, shapes) -> str | None:
   return None
 
 
-def _may_be_partitioned(device) -> bool:
+def may_be_partitioned(device) -> bool:
   """Whether the program may be split over devices behind our back.
 
   Not where there is one device, nor inside a shard_map.
@@ -185,7 +186,7 @@ def _pallas(
     raise ValueError(
       f"impl={name!r}: this JAX does not have it ({error}); use impl='chunked'"
     ) from error
-  if is_auto and not is_sharded and _may_be_partitioned(device):
+  if is_auto and not is_sharded and may_be_partitioned(device):
     raise ValueError(
       f"{jax.device_count()} devices, and no compiler splits a kernel over"
       " them; say with sharding= how hidden states and head lie"
@@ -205,7 +206,7 @@ def _pallas(
       raise ValueError(said)
   elif not is_there:
     log_once(
-      logging.WARNING,
+      WARNING,
       f"token_logps: impl={name!r} is interpreted, slowly, on platform"
       f" {device.platform}",
     )
@@ -223,6 +224,7 @@ def token_plan(
   block_rows: int | None = None,
   block_vocab: int | None = None,
   sharding: sharded.Sharding | None = None,
+  wide: bool = False,
 ) -> vjp.Plan | None:
   """How to compute token log-probs; None for the reference.
 
@@ -233,6 +235,7 @@ def token_plan(
     x, weight, bias: arrays; bias may be None.
     block_rows, block_vocab: sizes of tiles, None for the tables.
     sharding: where x and weight lie on a mesh, or None.
+    wide: gradients are not to be rounded to the dtypes of x and weight.
 
   Raises:
     ValueError: unknown name, or block sizes or inputs that it cannot use.
@@ -245,7 +248,7 @@ def token_plan(
       )
     sharding, dropped = sharded.fitting(sharding, problem, weight)
     for words in dropped:
-      log_once(logging.INFO, f"{function}: {words}")
+      log_once(INFO, f"{function}: {words}")
     shapes = sharded.local_shapes(sharding, problem, x, weight)
   rows, vocab = shapes[0].shape[0], problem.vocab_of(shapes[1])
   if bias is not None:
@@ -258,7 +261,7 @@ def token_plan(
   plan = None
   if name in _PALLAS:
     is_auto, is_sharded = impl == "auto", sharding is not None
-    options = {**blocks, "wide": is_sharded}
+    options = {**blocks, "wide": wide or is_sharded}
     try:
       plan = _pallas(
         name, problem, *shapes, bias, options, device, is_auto, is_sharded
@@ -267,7 +270,7 @@ def token_plan(
       if not is_auto:
         raise
       log_once(
-        logging.WARNING,
+        WARNING,
         f"{function}: impl='auto' fell back from {name!r} to 'chunked':"
         f" {error}",
       )

@@ -53,6 +53,40 @@ class Plan(Protocol):
   ) -> tuple[Any, Any, Any]: ...
 
 
+@dataclasses.dataclass(frozen=True)
+class Rounded:
+  """A plan whose head is rounded first, and its gradient is not."""
+
+  plan: Any
+  dtype: Any
+
+  @property
+  def problem(self) -> problem_lib.Problem:
+    return self.plan.problem
+
+  def stats(self, x, weight, bias, targets):
+    return self.plan.stats(x, weight.astype(self.dtype), bias, targets)
+
+  def gradients(self, needs, x, weight, *rest):
+    return self.plan.gradients(needs, x, weight.astype(self.dtype), *rest)
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundedSums(Rounded):
+  """The same for a plan that adds up segments itself."""
+
+  def sums(self, x, weight, *rest):
+    return self.plan.sums(x, weight.astype(self.dtype), *rest)
+
+
+def rounded(plan: Any, dtype: Any) -> Any:
+  """The plan with a head rounded to `dtype`; None leaves it as it is."""
+  if dtype is None:
+    return plan
+  kind = RoundedSums if hasattr(plan, "sums") else Rounded
+  return kind(plan, dtype)
+
+
 def values(primals: Any) -> Any:
   """The arrays in a tree of what a forward rule with symbolic zeros gets."""
   return jax.tree.map(

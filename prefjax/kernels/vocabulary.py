@@ -51,6 +51,11 @@ def _per_stream(name: str, value, count: int) -> tuple[Any, ...]:
   return tuple(value)
 
 
+def _multiplied(head: head_lib.Head) -> jax.Array:
+  low = head.rounds_to
+  return head.weight if low is None else head.weight.astype(low)
+
+
 def vocab_sum(
   integrand: Callable[..., Any],
   hiddens: Sequence[Any],
@@ -150,7 +155,7 @@ def vocab_sum(
     reduce,
     problems,
     tuple(xs),
-    tuple(head.weight for head in heads),
+    tuple(_multiplied(head) for head in heads),
     tuple(head.bias for head in heads),
     jnp.clip(ids, 0, vocab - 1),
   )

@@ -17,7 +17,7 @@ from prefjax import kernels
 from prefjax.core import checks, errors, prng, types
 from prefjax.methods import method as method_lib
 from prefjax.methods import objective as objective_lib
-from prefjax.models import base, heads
+from prefjax.models import base, heads, spread
 
 REFERENCES = ("live", "precomputed", "none")
 BASE = "base"  # frozen weights under a trained adapter
@@ -32,31 +32,22 @@ class Compute:
     dtype: compute dtype; None for that of the parameters.
     remat: "none", "dots" or "full".
     impl: implementation of the log-prob kernel.
+    attention: which attention runs; "auto", "xla", "blocked" or "splash".
     sharding: how hidden states and head lie on a mesh (`kernels.Sharding`),
-      None on one device. Without it, XLA splits the kernel's plain version.
+      None on one device. Without it, XLA splits the model as it likes, and
+      the kernel's plain version.
   """
 
   layout: str = "shared"
   dtype: Any = None
   remat: str = "none"
   impl: str = "auto"
+  attention: str = "auto"
   sharding: kernels.Sharding | None = None
 
 
-# Placement of a decoder's weights on the axes (data, fsdp, tensor). Leading
-# axes that a rule does not name are those of stacked layers.
-SHARDING_RULES = (
-  (r"(.*/)?embed/tokens", ("tensor", "fsdp")),
-  (r"(.*/)?embed/positions", (None, "fsdp")),
-  (r"(.*/)?head/weight", ("tensor", "fsdp")),
-  (r"(.*/)?attention/[qkv]/kernel", ("fsdp", "tensor")),
-  (r"(.*/)?attention/o/kernel", ("tensor", "fsdp")),
-  (r"(.*/)?mlp/(gate|up)/kernel", ("fsdp", "tensor")),
-  (r"(.*/)?mlp/down/kernel", ("tensor", "fsdp")),
-  (r"(.*/)?(attention/[qkv]|mlp/(gate|up))/bias", ("tensor",)),
-  (r"(.*/)?(attention|mlp)/[a-z]+/a", ("fsdp", None)),
-  (r"(.*/)?(attention|mlp)/[a-z]+/b", (None, "fsdp")),
-)
+# Placement of a decoder's weights on the axes (data, fsdp, tensor).
+SHARDING_RULES = spread.RULES
 
 
 def split_role(tree: Any) -> tuple[Any, Any]:
@@ -167,6 +158,8 @@ class LanguageModelObjective(objective_lib.Objective):
       dtype=self.compute.dtype,
       key=dropout,
       remat=self.compute.remat,
+      sharding=self.compute.sharding,
+      attention=self.compute.attention,
     )
     return hidden, model.head(weights, self.compute.dtype), head
 
@@ -304,6 +297,8 @@ def token_logps_of(
     lora=lora,
     dtype=compute.dtype,
     remat=compute.remat,
+    sharding=compute.sharding,
+    attention=compute.attention,
   )
   result = kernels.token_logps(
     hidden.predict,

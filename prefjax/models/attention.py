@@ -18,6 +18,10 @@ from prefjax.models import dots
 # Finite, so that a row without any visible key (a pad) stays finite too.
 _HIDDEN = -1e30
 
+# Queries a block. Shorter blocks skip more of what nobody sees, and make
+# more and smaller products.
+BLOCK = 512
+
 
 class Source(NamedTuple):
   """Keys and values of one origin.
@@ -91,6 +95,91 @@ def attend(
     out = out + mixed.reshape(b, g, n, m, t, size)
   out = (out / total).astype(queries.dtype)
   return out.transpose(0, 2, 4, 1, 3, 5).reshape(b, n, t, heads, size)
+
+
+class Span(NamedTuple):
+  """A block of queries and, for each source, the keys that it may see."""
+
+  queries: slice
+  keys: tuple[slice, ...]
+
+
+def _cuts(length: int, block: int) -> list[tuple[int, int]]:
+  """Blocks of about equal size that cover `length`."""
+  count = -(-length // block)
+  size = -(-length // count)
+  size = -(-size // 8) * 8
+  return [(a, min(a + size, length)) for a in range(0, length, size)]
+
+
+def causal_spans(
+  length: int, window: int | None, block: int | None = None
+) -> list[Span]:
+  """Spans of slots that see earlier slots of the same row."""
+  spans = []
+  for start, stop in _cuts(length, block or BLOCK):
+    first = 0 if window is None else max(0, start - window + 1)
+    spans.append(Span(slice(start, stop), (slice(first, stop),)))
+  return spans
+
+
+def response_spans(
+  prompt: int, response: int, window: int | None, block: int | None = None
+) -> list[Span]:
+  """Spans of response slots that see their prompt and their own response."""
+  spans = []
+  for start, stop in _cuts(response, block or BLOCK):
+    own = first = 0
+    if window is not None:
+      own = max(0, start - window + 1)
+      # Of a prompt that nobody sees any more one key stays: a source is
+      # never empty.
+      first = min(max(0, prompt + start - window + 1), prompt - 1)
+    spans.append(
+      Span(slice(start, stop), (slice(first, prompt), slice(own, stop)))
+    )
+  return spans
+
+
+def attend_blocks(
+  queries: jax.Array,
+  sources: Sequence[Source],
+  spans: Sequence[Span],
+  *,
+  scale: float,
+  softcap: float | None = None,
+  again: bool = False,
+) -> jax.Array:
+  """`attend`, one block of queries after the other.
+
+  Each block is multiplied with the keys of its span only; of a causal row
+  that saves nearly half.
+
+  Args:
+    queries: [B, K, T, H, h].
+    sources: at least one; masks with all of their last two dimensions.
+    spans: blocks that cover the queries in order.
+    scale: multiplies the scores.
+    softcap: cap * tanh(score / cap), or None.
+    again: the backward pass computes a block's scores again, so that those
+      of all blocks never exist at the same time.
+  """
+
+  def block(queries, sources):
+    return attend(queries, sources, scale=scale, softcap=softcap)
+
+  if again:
+    block = jax.checkpoint(block)
+  out = []
+  for span in spans:
+    parts = []
+    for source, keys in zip(sources, span.keys, strict=True):
+      axis = source.keys.ndim - 3
+      index = (slice(None),) * axis + (keys,)
+      mask = source.mask[..., span.queries, keys]
+      parts.append(Source(source.keys[index], source.values[index], mask))
+    out.append(block(queries[:, :, span.queries], parts))
+  return out[0] if len(out) == 1 else jnp.concatenate(out, axis=2)
 
 
 def _lineage(parents: Sequence[int]) -> jax.Array:

@@ -16,9 +16,17 @@ import jax.numpy as jnp
 
 from prefjax.core import checks, errors, types
 from prefjax.kernels import head as head_lib
-from prefjax.models import caching, decoder, dots, layouts
+from prefjax.kernels import sharded
+from prefjax.models import (
+  attention_choice,
+  caching,
+  decoder,
+  dots,
+  layouts,
+)
 from prefjax.models import config as config_lib
 from prefjax.models import lora as lora_lib
+from prefjax.models import spread as spread_lib
 
 LAYOUTS = ("shared", "concat")
 
@@ -63,7 +71,7 @@ class Model:
     return decoder.shapes(self.config, dtype)
 
   def head(self, params: Params, dtype: Any = None) -> head_lib.Head:
-    """The LM head, with its soft cap; cast to `dtype` if given."""
+    """The LM head, with its soft cap; multiplied in `dtype` if given."""
     return decoder.head(self.config, params, dtype)
 
   def check_length(self, prompt_tokens: int, response_tokens: int) -> None:
@@ -91,6 +99,8 @@ class Model:
     key: jax.Array | None = None,
     remat: str = "none",
     prefix_embeddings: jax.Array | None = None,
+    sharding: sharded.Sharding | None = None,
+    attention: str = "auto",
   ) -> GroupHidden:
     """Hidden states of every response of a group.
 
@@ -104,8 +114,10 @@ class Model:
       dtype: compute dtype; None for that of the parameters.
       key: one key, or [B] keys, for adapter dropout; None drops nothing.
       remat: "none", "dots" or "full", see `decoder.run`.
-      prefix_embeddings: [B, N, D], visible before each prompt (images);
-        positions count them, `prompt_limit` does not.
+      prefix_embeddings: [B, N, D], visible before each prompt, in place of
+      sharding: how rows and weights lie on a mesh, None on one device.
+      attention: "auto", "xla", "blocked" or "splash"; see
+        `attention_choice.Choice`.
 
     Returns:
       GroupHidden in the compute dtype.
@@ -132,7 +144,7 @@ class Model:
     limit = group.prompt_limit
     if prefix_embeddings is not None:
       prompt, prompt_mask = layouts.with_prefix(
-        prompt, prompt_mask, prefix_embeddings
+        prompt, prompt_mask, prefix_embeddings, prefix_mask
       )
     grid = layouts.Grid(
       prompt=prompt,
@@ -143,7 +155,9 @@ class Model:
     )
     make = layouts.shared if layout == "shared" else layouts.concat
     repeats = 1 if layout == "shared" else k
-    x = self._run(params, make(config, grid), lora, key, remat, repeats)
+    spread = _spread(sharding)
+    rows = make(config, grid, attention_choice.Choice(attention, spread))
+    x = self._run(params, rows, lora, key, remat, repeats, spread)
     p = p + prefix
     if layout == "shared":
       prompt_end = x[:, p - 1]  # [B, D]
@@ -300,7 +314,9 @@ class Model:
         " Model(config, lora=LoraSpec(...))"
       )
 
-  def _run(self, params, rows, lora, key, remat, repeats) -> jax.Array:
+  def _run(
+    self, params, rows, lora, key, remat, repeats, spread=None
+  ) -> jax.Array:
     """Places rows and runs the layers; keys are spread over the rows."""
     self._check_lora(lora)
     keys = None
@@ -319,7 +335,17 @@ class Model:
       lora=lora,
       keys=keys,
       remat=remat,
+      spread=spread,
     )[0]
+
+
+def _spread(sharding: sharded.Sharding | None) -> spread_lib.Spread | None:
+  """What the LM head's sharding says of the decoder under it."""
+  if sharding is None:
+    return None
+  return spread_lib.Spread(
+    sharding.mesh, sharding.rows, sharding.vocab, sharding.hidden
+  )
 
 
 def logits(

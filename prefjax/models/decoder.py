@@ -21,6 +21,7 @@ from prefjax.kernels import head as head_lib
 from prefjax.models import config as config_lib
 from prefjax.models import lora as lora_lib
 from prefjax.models import modules
+from prefjax.models import spread as spread_lib
 
 Params = dict[str, Any]
 Config = config_lib.DecoderConfig
@@ -107,13 +108,16 @@ def final_norm(config: Config, params: Params, x) -> jax.Array:
 
 
 def head(config: Config, params: Params, dtype=None) -> head_lib.Head:
-  """The LM head, as stored: [V, D]."""
+  """The LM head, as stored: [V, D]; multiplied in `dtype` if given."""
   weight = (
     params["embed"]["tokens"] if config.tied else params["head"]["weight"]
   )
-  if dtype is not None:
-    weight = weight.astype(dtype)
-  return head_lib.Head(weight, softcap=config.final_softcap, transposed=True)
+  return head_lib.Head(
+    weight,
+    softcap=config.final_softcap,
+    transposed=True,
+    dtype=None if dtype is None else jnp.dtype(dtype),
+  )
 
 
 def _rematerialise(function, remat: str):
@@ -137,6 +141,7 @@ def run(
   lora: Any = None,
   keys: jax.Array | None = None,
   remat: str = "none",
+  spread: spread_lib.Spread | None = None,
 ) -> tuple[jax.Array, Any]:
   """All layers and the final norm.
 
@@ -152,6 +157,7 @@ def run(
     keys: [N] keys for adapter dropout, or None for no dropout.
     remat: "none", "dots" (keep the projections' outputs) or "full" (keep
       only each block's input).
+    spread: how rows and weights lie on a mesh, None on one device.
 
   Returns:
     (hidden states [N, T, D], what the mixes kept, laid out like caches).
@@ -164,8 +170,9 @@ def run(
     if keys is not None:
       folded = jax.vmap(lambda k: jax.random.fold_in(k, index))(keys)
     mix = functools.partial(mixes[slot], cache=cache)
-    view = lora_lib.Adapter(spec, adapter, folded)
-    return _merge(config, "layer", weights)(x, mix, view)
+    view = modules.View(lora_lib.Adapter(spec, adapter, folded), spread)
+    x, kept = _merge(config, "layer", weights)(x, mix, view)
+    return (x if spread is None else spread.pin(x)), kept
 
   def block(x, inputs):
     index, weights, adapters, cache = inputs
@@ -182,6 +189,8 @@ def run(
       )
     return x, kept
 
+  if spread is not None:
+    x = spread.pin(x)
   blocks = config.num_blocks
   inputs = (
     jnp.arange(blocks),

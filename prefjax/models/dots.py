@@ -14,6 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from prefjax.kernels import select
+from prefjax.models import spread
+
+# How each of several weights is gathered on a mesh; None where none is.
+Gathers = tuple[spread.Gather | None, ...] | None
+
 
 def _is_low(dtype) -> bool:
   return jnp.dtype(dtype).itemsize < 4
@@ -30,16 +36,31 @@ def _dot(x, y, contract: tuple[int, int], batch: int = 0) -> jax.Array:
   )
 
 
-def _project(x, weights):
+def _is_cpu() -> bool:
+  """Whether the program is for a CPU; it may be compiled for a TPU on one."""
+  return select.target_device().platform == "cpu"
+
+
+def _used(weights, gathers: Gathers, dtype):
+  """The weights as they are multiplied, each gathered where it must be."""
+  gathers = gathers or (None,) * len(weights)
+  return [
+    w.astype(dtype) if gather is None else gather.weight(w, dtype)
+    for w, gather in zip(weights, gathers, strict=True)
+  ]
+
+
+def _project(x, weights, gathers: Gathers):
   return tuple(
-    _dot(x, w.astype(x.dtype), (x.ndim - 1, 0)).astype(x.dtype) for w in weights
+    _dot(x, w, (x.ndim - 1, 0)).astype(x.dtype)
+    for w in _used(weights, gathers, x.dtype)
   )
 
 
-_project_low = jax.custom_vjp(_project)
+_project_low = jax.custom_vjp(_project, nondiff_argnums=(2,))
 
 
-def _project_forward(x, weights):
+def _project_forward(x, weights, gathers):
   learned = any(w.perturbed for w in weights)
   x, weights = x.value, tuple(w.value for w in weights)
   flat = x.reshape(-1, x.shape[-1])  # [N, I]
@@ -48,11 +69,11 @@ def _project_forward(x, weights):
     # CPUs multiply fast only where the contracted axis comes last, and the
     # compiler would fold a transposition made in the backward pass into the
     # product; one that is stored survives.
-    kept = flat.T if jax.default_backend() == "cpu" else flat
-  return _project(x, weights), (kept, weights)
+    kept = flat.T if _is_cpu() else flat
+  return _project(x, weights, gathers), (kept, weights)
 
 
-def _project_backward(residuals, cotangents):
+def _project_backward(gathers, residuals, cotangents):
   kept, weights = residuals
   live = [
     (i, g.reshape(-1, g.shape[-1]))  # [N, O]
@@ -61,14 +82,17 @@ def _project_backward(residuals, cotangents):
   ]
   dweights = [jnp.zeros_like(w) for w in weights]
   if kept is not None:
-    axis = 1 if jax.default_backend() == "cpu" else 0
+    axis = 1 if _is_cpu() else 0
     for i, g in live:
-      dweights[i] = _dot(kept, g, (axis, 0)).astype(weights[i].dtype)
+      dw = _dot(kept, g, (axis, 0)).astype(weights[i].dtype)
+      gather = gathers and gathers[i]
+      dweights[i] = gather.gradient(dw) if gather else dw
   leading = cotangents[0].shape[:-1]
   dtype = cotangents[0].dtype
   dx = jnp.zeros((*leading, weights[0].shape[0]), dtype)
   if live:
-    dx = sum(_dot(g, weights[i].astype(dtype), (1, 1)) for i, g in live)
+    used = _used(weights, gathers, dtype)
+    dx = sum(_dot(g, used[i], (1, 1)) for i, g in live)
     dx = dx.astype(dtype).reshape(*leading, -1)
   return dx, tuple(dweights)
 
@@ -76,15 +100,22 @@ def _project_backward(residuals, cotangents):
 _project_low.defvjp(_project_forward, _project_backward, symbolic_zeros=True)
 
 
-def project(x: jax.Array, *weights: jax.Array) -> tuple[jax.Array, ...]:
+def project(
+  x: jax.Array, *weights: jax.Array, gathers: Gathers = None
+) -> tuple[jax.Array, ...]:
   """x [..., I] times each of `weights` [I, O]; one residual for all of them.
 
   The weights may have more precision than x: they are rounded to its dtype
   for the product, and their gradients are not rounded.
   """
   if _is_low(x.dtype):
-    return _project_low(x, weights)
-  if jax.default_backend() != "cpu":
+    return _project_low(x, weights, gathers)
+  if gathers:
+    weights = tuple(
+      w if gather is None else spread.gathered(w, gather)
+      for w, gather in zip(weights, gathers, strict=True)
+    )
+  if not _is_cpu():
     return tuple(x @ w.astype(x.dtype) for w in weights)
   # The gradient of a three-dimensional product takes CPUs twice the time of
   # the same product over flat rows.

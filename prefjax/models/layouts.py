@@ -5,7 +5,8 @@
 "shared": one row [prompt | response 1 | ... | response K] a group; dense
 layers run once over it, attention is structured: the prompt attends to
 itself, each response to the prompt's keys and to its own, at a cost of
-P^2 + K R (P + R). "concat": a row [prompt | response] for each response.
+P^2 / 2 + K R (P + R / 2) and a block's rounding. "concat": a row
+[prompt | response] for each response.
 Prompts are right-aligned and responses left-aligned, so that in both the
 difference of two slots on a path is the difference of their positions, and
 causality and windows are constants of the bucket (P, K, R, window); pads are
@@ -19,11 +20,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from prefjax.models import attention
+from prefjax.models import attention, attention_choice, splash
 from prefjax.models import config as config_lib
 from prefjax.models import rope as rope_lib
 
 Config = config_lib.DecoderConfig
+Choice = attention_choice.Choice
+DEFAULT = attention_choice.Choice()
 Tables = dict[config_lib.Rope | None, rope_lib.Tables | None]
 
 
@@ -124,8 +127,14 @@ def _positions(grid: Grid):
   return prompt, response, count + longest.astype(jnp.int32)
 
 
-def shared(config: Config, grid: Grid) -> Rows:
-  """One row of P + K R slots a group."""
+def shared(config: Config, grid: Grid, how: Choice = DEFAULT) -> Rows:
+  """One row of P + K R slots a group.
+
+  Args:
+    config: the decoder.
+    grid: the embedded group.
+    how: which attention runs.
+  """
   b, k, p, r = grid.shape
   prompt_at, response_at, lengths = _positions(grid)
   positions = jnp.concatenate([prompt_at, response_at.reshape(b, -1)], axis=1)
@@ -133,52 +142,73 @@ def shared(config: Config, grid: Grid) -> Rows:
     [grid.prompt, grid.response.reshape(b, k * r, -1)], axis=1
   )
   tables = rotary(config, positions, lengths)
-  slots = jnp.arange(p + r)
+  impl = how.pick(
+    x.dtype,
+    scores=b * config.num_heads * (p * p + k * r * (p + r)),
+    slots=x.shape[1],
+    static=grid.limit is None,
+  )
 
   def make(slot: config_lib.Slot):
-    causal = functools.partial(attention.causal, window=slot.window)
-    in_prompt = causal(slots[:p], slots[:p])[None, None]
-    in_prompt = in_prompt & grid.prompt_mask[:, None, None]  # [B, 1, P, P]
-    to_prompt = causal(slots[p:], slots[:p])[None, None]
-    to_prompt = to_prompt & grid.prompt_mask[:, None, None]  # [B, 1, R, P]
-    if grid.limit is not None:
-      to_prompt = to_prompt & (
-        prompt_at[:, None, None, :] < grid.limit[..., None]
+    if impl == "splash":
+      valid = jnp.concatenate(
+        [grid.prompt_mask, grid.token_mask.reshape(b, -1)], axis=1
       )
-    own = causal(slots[p:], slots[p:])[None, None]
-    own = own & grid.token_mask[:, :, None]  # [B, K, R, R]
-
-    def mix(q, key, v, cache=None):
-      del cache
-      q = rope_lib.rotate(q, tables[slot.rope])
-      key = rope_lib.rotate(key, tables[slot.rope])
-      head, tail = zip(
-        *((a[:, :p], a[:, p:]) for a in (q, key, v)), strict=True
-      )
-      tail = [a.reshape(b, k, r, *a.shape[2:]) for a in tail]
-      prompt_out = attend(
-        config,
-        head[0][:, None],
-        [attention.Source(head[1], head[2], in_prompt)],
-      )
-      response_out = attend(
-        config,
-        tail[0],
-        [
-          attention.Source(head[1], head[2], to_prompt),
-          attention.Source(tail[1], tail[2], own),
-        ],
-      )
-      response_out = response_out.reshape(b, k * r, *q.shape[2:])
-      return jnp.concatenate([prompt_out[:, 0], response_out], axis=1), None
-
-    return mix
+      mask = splash.shared_mask(p, k, r, slot.window)
+      return splash_mix(config, tables[slot.rope], valid, mask, how)
+    return _structured_mix(config, grid, tables[slot.rope], slot.window, impl)
 
   return Rows(x, positions, [make(slot) for slot in config.pattern])
 
 
-def concat(config: Config, grid: Grid) -> Rows:
-  """B K rows of P + R slots."""
+def _structured_mix(config: Config, grid: Grid, table, window, impl: str):
+  """Attention of shared rows, prompt and responses apart."""
+  b, k, p, r = grid.shape
+  prompt_at = _positions(grid)[0]
+  slots = jnp.arange(p + r)
+  causal = functools.partial(attention.causal, window=window)
+  in_prompt = causal(slots[:p], slots[:p])[None, None]
+  in_prompt = in_prompt & grid.prompt_mask[:, None, None]  # [B, 1, P, P]
+  to_prompt = causal(slots[p:], slots[:p])[None, None]
+  to_prompt = to_prompt & grid.prompt_mask[:, None, None]  # [B, 1, R, P]
+  if grid.limit is not None:
+    to_prompt = to_prompt & (
+      prompt_at[:, None, None, :] < grid.limit[..., None]
+    )
+  own = causal(slots[p:], slots[p:])[None, None]
+  own = own & grid.token_mask[:, :, None]  # [B, K, R, R]
+  run = functools.partial(
+    attention.attend_blocks,
+    scale=config.query_scale,
+    softcap=config.attention_softcap,
+    again=impl == "blocked",
+  )
+
+  def mix(q, key, v, cache=None):
+    del cache
+    q, key = rope_lib.rotate(q, table), rope_lib.rotate(key, table)
+    head, tail = zip(*((a[:, :p], a[:, p:]) for a in (q, key, v)), strict=True)
+    tail = [a.reshape(b, k, r, *a.shape[2:]) for a in tail]
+    prompt = attention.Source(head[1], head[2], in_prompt)
+    prompt_out = run(
+      head[0][:, None], [prompt], attention.causal_spans(p, window)
+    )
+    response_out = run(
+      tail[0],
+      [
+        attention.Source(head[1], head[2], to_prompt),
+        attention.Source(tail[1], tail[2], own),
+      ],
+      attention.response_spans(p, r, window),
+    )
+    response_out = response_out.reshape(b, k * r, *q.shape[2:])
+    return jnp.concatenate([prompt_out[:, 0], response_out], axis=1), None
+
+  return mix
+
+
+def concat(config: Config, grid: Grid, how: Choice = DEFAULT) -> Rows:
+  """B K rows of P + R slots; arguments as `shared`."""
   b, k, p, r = grid.shape
 
   def rows(prompt, response):
@@ -197,29 +227,74 @@ def concat(config: Config, grid: Grid) -> Rows:
     limit = jnp.pad(limit, ((0, 0), (p, 0)), constant_values=p)  # [BK, P+R]
     in_response = slots >= p
     extra = in_response | (positions[:, None, :] < limit[..., None])
+  x = rows(grid.prompt, grid.response)
+  impl = how.pick(
+    x.dtype,
+    scores=b * k * config.num_heads * (p + r) ** 2,
+    slots=p + r,
+    static=extra is None,
+  )
 
   def make(slot: config_lib.Slot):
+    table = tables[slot.rope]
+    if impl == "splash":
+      mask = splash.causal_mask(p + r, slot.window)
+      return splash_mix(config, table, valid, mask, how)
     mask = attention.causal(slots, slots, slot.window) & valid[:, None]
     if extra is not None:
       mask = mask & extra
-    return masked_mix(config, tables[slot.rope], mask)
+    spans = attention.causal_spans(p + r, slot.window)
+    return masked_mix(config, table, mask, spans=spans, again=impl == "blocked")
 
-  x = rows(grid.prompt, grid.response)
   return Rows(x, positions, [make(slot) for slot in config.pattern])
 
 
-def masked_mix(config: Config, table, mask, keep: bool = False):
+def splash_mix(config: Config, table, valid, mask, how: Choice):
+  """Attention within rows under a static mask, by the TPU kernel."""
+
+  def mix(q, key, v, cache=None):
+    del cache
+    out = splash.attend(
+      rope_lib.rotate(q, table),
+      rope_lib.rotate(key, table),
+      v,
+      valid,
+      mask,
+      scale=config.query_scale,
+      softcap=config.attention_softcap,
+      spread=how.spread,
+      interpret=how.interpret,
+    )
+    return out, None
+
+  return mix
+
+
+def masked_mix(
+  config: Config, table, mask, keep: bool = False, spans=None, again=False
+):
   """Attention within rows under an explicit mask bool [N, T, T].
 
-  With `keep` it hands out the rotated keys and the values, for a cache.
+  With `keep` it hands out the rotated keys and the values, for a cache;
+  `spans` and `again` are those of `attention.attend_blocks`.
   """
 
   def mix(q, key, v, cache=None):
     del cache
     q, key = rope_lib.rotate(q, table), rope_lib.rotate(key, table)
     source = attention.Source(key, v, mask[:, None])
-    out = attend(config, q[:, None], [source])[:, 0]
-    return out, (key, v) if keep else None
+    if spans is None:
+      out = attend(config, q[:, None], [source])
+    else:
+      out = attention.attend_blocks(
+        q[:, None],
+        [source],
+        spans,
+        scale=config.query_scale,
+        softcap=config.attention_softcap,
+        again=again,
+      )
+    return out[:, 0], (key, v) if keep else None
 
   return mix
 

@@ -10,7 +10,7 @@ outputs. Only `decoder.py` sees these classes.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from flax import nnx
 from prefjax.models import config as config_lib
 from prefjax.models import dots
 from prefjax.models import lora as lora_lib
+from prefjax.models import spread as spread_lib
 
 # (q [N, T, H, h], k [N, T, G, h], v) -> (out [N, T, H, h], what to keep).
 Mix = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
@@ -41,14 +42,40 @@ class Linear(nnx.Module):
     self.bias = nnx.Param(jnp.zeros(outputs, dtype)) if bias else None
 
 
-def project(x, linears: dict[str, Linear], adapter: lora_lib.Adapter):
+class View(NamedTuple):
+  """What a layer is given besides its input and its attention.
+
+  Attributes:
+    adapter: the adapter's tree at this place.
+    spread: how weights lie on a mesh, None on one device.
+    path: of this place in a layer, '' or 'attention/'.
+  """
+
+  adapter: lora_lib.Adapter
+  spread: spread_lib.Spread | None = None
+  path: str = ""
+
+  def child(self, name: str) -> "View":
+    """The view one level down."""
+    path = f"{self.path}{name}/"
+    return View(self.adapter.child(name), self.spread, path)
+
+
+def project(x, linears: dict[str, Linear], view: View):
   """Applies several projections to one input: a list of [..., outputs]."""
-  outputs = dots.project(x, *(l.kernel[...] for l in linears.values()))
+  kernels = {name: linear.kernel[...] for name, linear in linears.items()}
+  gathers = None
+  if view.spread is not None:
+    gathers = tuple(
+      view.spread.gather(f"{view.path}{name}/kernel", kernel.shape)
+      for name, kernel in kernels.items()
+    )
+  outputs = dots.project(x, *kernels.values(), gathers=gathers)
   results = []
   for (name, linear), y in zip(linears.items(), outputs, strict=True):
     if linear.bias is not None:
       y = y + linear.bias[...].astype(y.dtype)
-    results.append(adapter.child(name).add(x, y))
+    results.append(view.adapter.child(name).add(x, y))
   return results
 
 
@@ -100,8 +127,8 @@ class Attention(nnx.Module):
       self.q_norm = Norm(sizes[0], c, dtype, "rms")
       self.k_norm = Norm(sizes[1], c, dtype, "rms")
 
-  def __call__(self, x, mix: Mix, adapter: lora_lib.Adapter):
-    q, k, v = project(x, {"q": self.q, "k": self.k, "v": self.v}, adapter)
+  def __call__(self, x, mix: Mix, view: View):
+    q, k, v = project(x, {"q": self.q, "k": self.k, "v": self.v}, view)
     if self.qk_norm == "projection":
       q, k = self.q_norm(q), self.k_norm(k)
     q = q.reshape(*q.shape[:-1], self.heads, -1)  # [N, T, H, h]
@@ -111,7 +138,7 @@ class Attention(nnx.Module):
       q, k = self.q_norm(q), self.k_norm(k)
     out, kept = mix(q, k, v)
     out = out.reshape(*out.shape[:-2], -1)
-    return project(out, {"o": self.o}, adapter)[0], kept
+    return project(out, {"o": self.o}, view)[0], kept
 
 
 class Mlp(nnx.Module):
@@ -127,15 +154,15 @@ class Mlp(nnx.Module):
     gain = 1 / math.sqrt(2 * c.num_layers)
     self.down = Linear(*sizes[::-1], **options, gain=gain)
 
-  def __call__(self, x: jax.Array, adapter: lora_lib.Adapter) -> jax.Array:
+  def __call__(self, x: jax.Array, view: View) -> jax.Array:
     act = _ACTIVATIONS[self.activation]
     if self.gate is None:
-      inner = act(project(x, {"up": self.up}, adapter)[0])
+      inner = act(project(x, {"up": self.up}, view)[0])
     else:
       pair = {"gate": self.gate, "up": self.up}
-      gate, up = project(x, pair, adapter)
+      gate, up = project(x, pair, view)
       inner = act(gate) * up
-    return project(inner, {"down": self.down}, adapter)[0]
+    return project(inner, {"down": self.down}, view)[0]
 
 
 class Layer(nnx.Module):
@@ -152,15 +179,15 @@ class Layer(nnx.Module):
     self.attention_norm, self.mlp_norm = norm(before), norm(before)
     self.attention_out_norm, self.mlp_out_norm = norm(after), norm(after)
 
-  def __call__(self, x, mix: Mix, adapter: lora_lib.Adapter):
+  def __call__(self, x, mix: Mix, view: View):
     def apply(norm, value):
       return value if norm is None else norm(value)
 
     y, kept = self.attention(
-      apply(self.attention_norm, x), mix, adapter.child("attention")
+      apply(self.attention_norm, x), mix, view.child("attention")
     )
     x = x + apply(self.attention_out_norm, y)
-    y = self.mlp(apply(self.mlp_norm, x), adapter.child("mlp"))
+    y = self.mlp(apply(self.mlp_norm, x), view.child("mlp"))
     return x + apply(self.mlp_out_norm, y), kept
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prefjax import config as config_lib
+from prefjax import kernels
 from prefjax.core import errors, prng
 from prefjax.methods import language_model
 from prefjax.models import lora as lora_lib
@@ -54,6 +55,8 @@ class Run:
       layout=config.model.layout,
       dtype=run_models.compute_dtype(config.model),
       remat=config.model.remat,
+      attention=config.model.attention,
+      sharding=self._sharding(),
     )
     self.stages = stages_lib.prepare(config, self.source, self.workdir)
     self._initial: Any = None
@@ -61,6 +64,14 @@ class Run:
       self.source.model,
       self.compute,
       has_adapter=self.source.model.lora is not None,
+    )
+
+  def _sharding(self) -> kernels.Sharding | None:
+    """What the models are told about the mesh; None where there is none."""
+    if self.place.mesh.size == 1 or self.place.parallel != "jit":
+      return None
+    return kernels.Sharding(
+      self.place.mesh, rows=mesh_lib.BATCH_AXES, vocab="tensor", hidden="fsdp"
     )
 
   # --- weights ---------------------------------------------------------------

@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from prefjax.core import errors
+from prefjax.core import sharding as sharding_lib
 from prefjax.train import optim
 
 AXES = ("data", "fsdp", "tensor")
@@ -62,20 +63,6 @@ def make_mesh(
   return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
-def _spec(mesh: Mesh, shape: tuple[int, ...], axes) -> PartitionSpec:
-  """Axes of a rule for the last dimensions; what does not divide is whole."""
-  axes = (None,) * (len(shape) - len(axes)) + tuple(axes)
-  axes = axes[len(axes) - len(shape) :]
-  kept = [
-    axis
-    if axis and mesh.shape[axis] > 1 and size % mesh.shape[axis] == 0
-    # A dimension that the axis does not divide stays whole.
-    else None
-    for axis, size in zip(axes, shape, strict=True)
-  ]
-  return PartitionSpec(*kept)
-
-
 def tree_shardings(mesh: Mesh, tree: Any, rules: Rules) -> Any:
   """NamedShardings for a tree of arrays or ShapeDtypeStructs.
 
@@ -92,7 +79,8 @@ def tree_shardings(mesh: Mesh, tree: Any, rules: Rules) -> Any:
   def one(path: str, leaf: Any) -> NamedSharding:
     for pattern, axes in compiled:
       if pattern.fullmatch(path) and len(axes) <= len(leaf.shape):
-        return NamedSharding(mesh, _spec(mesh, leaf.shape, axes))
+        spec = sharding_lib.fitting_spec(mesh, leaf.shape, axes)
+        return NamedSharding(mesh, spec)
     return NamedSharding(mesh, PartitionSpec())
 
   return jax.tree.map(one, optim.tree_paths(tree), tree)

@@ -90,11 +90,7 @@ class Placement:
       micro_batches=micro_batches,
       axis="batch" if mapped else None,
     )
-
-    def whole(state, still, batch):
-      new, metrics = step(state_lib.join_frozen(state, still), batch)
-      return state_lib.split_frozen(new, objective.moving)[0], metrics
-
+    whole = _apart(step, objective)
     if mapped:
       run = jax.pmap(
         whole,
@@ -114,11 +110,41 @@ class Placement:
 
     def call(state, batch):
       if "run" not in compiled:
-        out = self.shardings(state, objective.sharding_rules), None
-        compiled["run"] = jax.jit(whole, donate_argnums=0, out_shardings=out)
+        compiled["run"] = self._jit(whole, objective, state)
       return compiled["run"](state, still, self.batch(batch))
 
     return call
+
+  def _jit(self, whole, objective: objective_lib.Objective, state: Any):
+    out = self.shardings(state, objective.sharding_rules), None
+    return jax.jit(whole, donate_argnums=0, out_shardings=out)
+
+  def lower(
+    self,
+    objective: objective_lib.Objective,
+    tx: Any,
+    schedule: Any,
+    *,
+    micro_batches: int,
+    state: Any,
+    still: Any,
+    batch: Any,
+  ) -> Any:
+    """The step of `train_step` under jit, lowered for shapes; runs nothing.
+
+    Args:
+      objective: what is minimised.
+      tx: the optimiser.
+      schedule: learning rate by step.
+      micro_batches: parts of a batch.
+      state, still, batch: arrays or ShapeDtypeStructs with shardings. The
+        devices need not be there.
+    """
+    step = step_lib.make_train_step(
+      objective, tx, schedule, micro_batches=micro_batches
+    )
+    run = self._jit(_apart(step, objective), objective, state)
+    return run.lower(state, still, batch)
 
   def eval_step(
     self, objective: objective_lib.Objective, still: dict[str, Any]
@@ -138,3 +164,13 @@ class Placement:
     """The next number of rows that divides over the devices."""
     ways = mesh_lib.batch_ways(self.mesh)
     return -(-max(wanted, 1) // ways) * ways
+
+
+def _apart(step: step_lib.Step, objective: objective_lib.Objective):
+  """The step with the frozen roles that never change beside the state."""
+
+  def whole(state, still, batch):
+    new, metrics = step(state_lib.join_frozen(state, still), batch)
+    return state_lib.split_frozen(new, objective.moving)[0], metrics
+
+  return whole

@@ -383,6 +383,43 @@ def test_head_object_equals_keywords():
   assert isinstance(grad, kernels.Head) and grad.weight.shape == (V, D)
 
 
+@pytest.mark.parametrize("impl", ("chunked", "pallas_tpu"))
+def test_a_rounded_head_has_an_exact_gradient(impl):
+  """Values are those of a bfloat16 head, dw is not rounded to bfloat16."""
+  x, w, _, t = example()
+  x = jnp.asarray(x, jnp.bfloat16)
+  how = {"impl": impl, "block_vocab": 128}
+
+  def value_and_grad(dtype, cast=None, **how):
+    def total(x, w):
+      head = kernels.Head(w if cast is None else w.astype(cast), dtype=dtype)
+      return mixed_sum(kernels.token_logps(x, head, t, **how))
+
+    return jax.jit(jax.value_and_grad(total, (0, 1)))(x, w)
+
+  value, (dx, dw) = value_and_grad(jnp.bfloat16, **how)
+  same, (same_dx, _) = value_and_grad(None, cast=jnp.bfloat16, **how)
+  assert value == same and dx.dtype == jnp.bfloat16
+  # Sums of more than one device round dx once, at the end.
+  np.testing.assert_allclose(
+    np.asarray(dx, np.float32), np.asarray(same_dx, np.float32), atol=0.1
+  )
+  low = jnp.asarray(w, jnp.bfloat16).astype(jnp.float32)
+  _, (_, want) = jax.value_and_grad(
+    lambda x, w: mixed_sum(kernels.token_logps(x, w, t, impl="reference")),
+    (0, 1),
+  )(x.astype(jnp.float32), low)
+  assert dw.dtype == jnp.float32
+  assert np.any(np.asarray(dw) != np.asarray(jnp.asarray(dw, jnp.bfloat16)))
+  np.testing.assert_allclose(dw, want, atol=8e-3 * np.abs(want).max())
+  # Its own dtype changes nothing, and other implementations agree.
+  assert kernels.Head(w, dtype=jnp.float32).rounds_to is None
+  wide, _ = value_and_grad(None, **how)
+  assert wide != value
+  reference, _ = value_and_grad(jnp.bfloat16, impl="reference")
+  np.testing.assert_allclose(reference, value, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
   "change",
   (
