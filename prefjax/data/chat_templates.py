@@ -110,7 +110,8 @@ def source(template: str | None, own: str | None) -> str:
   if template in (None, OWN):
     if own is None:
       raise errors.ConfigError(
-        "template: the tokenizer brings no chat template; set it to one of"
+        "template: the tokenizer brings no chat template; set it"
+        " (model.chat_template in a config) to one of"
         f" {', '.join(TEMPLATES)}"
       )
     return own

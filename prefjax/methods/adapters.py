@@ -9,7 +9,7 @@ names stand for, and gives the arrays over all pairs of the batch.
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -106,6 +106,26 @@ def pair_arrays(outputs, batch) -> dict[str, jax.Array]:
   return flat
 
 
+def check_arrays(name: str, arguments: Sequence[str], arrays: Any) -> None:
+  """Refuses records without what a loss reads, by the loss's name.
+
+  Raises:
+    DataError: an array that these records do not fill.
+  """
+  missing = [a for a in arguments if a not in arrays]
+  if not missing:
+    return
+  if any(a.endswith("_scores") for a in missing):
+    raise errors.DataError(
+      f"method '{name}' needs a score for every response, and these records"
+      " have none; train on records with scores"
+    )
+  raise errors.DataError(
+    f"method '{name}' needs {', '.join(missing)}, which these records do not"
+    " give"
+  )
+
+
 def pairs_to_term(losses, valid, batch, coefficient=1.0) -> types.Term:
   """A Term from per-pair losses [B * M]: every valid pair counts once."""
   b = batch.example_weight.shape[0]
@@ -153,6 +173,7 @@ def pairwise(
     arrays = pair_arrays(outputs, batch)
     valid = arrays["pair_valid"]
     filled = {"mask": valid} if takes_mask else {}
+    check_arrays(name, arguments, arrays)
     losses = bound(*(arrays[a] for a in arguments), **filled)
     term = pairs_to_term(losses, valid, batch)
     if not uses_reference:

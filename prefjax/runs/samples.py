@@ -5,7 +5,7 @@
 from typing import Any
 
 from prefjax import generation
-from prefjax.data import chat, language, schema
+from prefjax.data import chat, language, prompting, schema
 
 
 def prompt_ids(source: Any, prompt: schema.Text, limit: int) -> list[int]:
@@ -48,13 +48,16 @@ def answer(
     prompt_ids(run.source, prompt, config.data.max_prompt) for prompt in prompts
   ]
   tokenizer = run.source.tokenizer
+  is_chat = not all(isinstance(prompt, str) for prompt in prompts)
   made = generation.generate(
     run.source.model,
     weights,
     ids,
     max_new_tokens=config.eval.max_new_tokens,
     temperature=config.eval.temperature,
-    eos_ids=() if tokenizer.eos_id is None else (tokenizer.eos_id,),
+    eos_ids=prompting.end_ids(
+      tokenizer, template=run.source.template, is_chat=is_chat
+    ),
     seed=config.seed,
     lora=adapter,
     dtype=run.compute.dtype,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from prefjax import losses, methods
-from prefjax.core import types
+from prefjax.core import errors, types
 from prefjax.methods import adapters, unpaired
 
 
@@ -170,6 +170,12 @@ def test_scores_reach_a_loss_that_names_them():
   # (2, 1, 0): gaps 1, 2, 1; only the first where the third is missing.
   want = np.where(batch.example_id % 4 == 1, 2.0, 2 * 4 / 3)
   np.testing.assert_allclose(value, want, rtol=1e-6)
+
+
+def test_records_without_the_scores_a_loss_names():
+  batch = _with(lm_support.batch("ranked"), scores=None)
+  with pytest.raises(errors.DataError, match="'odpo' needs a score for every"):
+    methods.get("odpo").loss(_outputs(batch), batch, {}, None)
 
 
 def test_coupled_losses_see_only_the_pairs_that_count():
