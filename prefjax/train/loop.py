@@ -124,6 +124,31 @@ def shape_of(batch: Any) -> tuple:
   return tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(batch))
 
 
+class _Watch:
+  """Wall-clock time of steps that run behind the host.
+
+  Dispatching returns at once, so a step lasts from the moment at which the
+  one before it was seen to be done to the moment at which it is.
+  """
+
+  def __init__(self):
+    self._mark = time.perf_counter()
+    self._waited = 0.0
+
+  def restart(self) -> None:
+    """Leaves out what happened since the last step."""
+    self._mark, self._waited = time.perf_counter(), 0.0
+
+  def wait(self, seconds: float) -> None:
+    self._waited += seconds
+
+  def lap(self) -> tuple[float, float]:
+    """Seconds since the last lap, and those of them spent on input."""
+    begin, waited = self._mark, self._waited
+    self.restart()
+    return self._mark - begin, waited
+
+
 class _Guard:
   """Counts updates that were not applied, and gives up in the end."""
 
@@ -157,13 +182,24 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
   alarm = metrics_lib.StuckAlarm()
   seen: set[tuple] = set()
   pending = None
+  watch = _Watch()
   clock = time.perf_counter
 
   def finish(item) -> Row:
-    """Reads a step's metrics, judges them, writes its row."""
-    number, metrics, facts = item
+    """Waits for a step, judges its metrics, writes its row."""
+    number, metrics, facts, is_new = item
     values = metrics_lib.finish(metrics)
-    row = {"step": number, **hooks.tag, **values, **facts}
+    spent, waited = watch.lap()
+    goodput.input += waited
+    if is_new:
+      goodput.compile += spent - waited
+      times = {"time/compile_s": spent - waited}
+    else:
+      goodput.step += spent - waited
+      rate = facts["tokens"] / max(spent, 1e-9)
+      times = {"time/step_s": spent, "time/tokens_per_s": rate}
+    row = {"step": number, **hooks.tag, **values, **facts, **times}
+    row["time/input_s"] = waited
     ids = row.pop("ids")
     hooks.writer.write(row)
     hooks.progress.update(row)
@@ -176,10 +212,11 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
     return row
 
   done = plan.start
-  last = clock()
   batches = iter(hooks.batch)
   while done < plan.stop:
+    begin = clock()
     index, batch = next(batches, (None, None))
+    watch.wait(clock() - begin)
     if index is None:
       raise errors.TrainingError(
         f"the batches ended after update {done}, {plan.stop} were planned:"
@@ -187,34 +224,25 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
       )
     if index != done:
       raise AssertionError(f"batch {index} came where {done} was due")
-    waited = clock() - last
     shape = shape_of(batch)
+    is_new = shape not in seen
+    seen.add(shape)
+    if is_new and pending is not None:
+      # The next call compiles, which is no part of the step before it.
+      finish(pending)
+      pending = None
     state, metrics = hooks.step(state, batch)
-    if shape not in seen:
-      # Compilation happens in this call; later ones only dispatch.
-      jax.block_until_ready(metrics)
     if pending is not None:
       finish(pending)
-    spent = clock() - last - waited
     facts = {
       "tokens": tokens(batch),
       "batch/effective": metrics_lib.effective_batch(
         types.batch_field(batch, "example_weight")
       ),
-      "time/step_s": spent,
-      "time/input_s": waited,
       "ids": np.asarray(types.batch_field(batch, "example_id")),
     }
-    if shape in seen:
-      goodput.step += spent
-      facts["time/tokens_per_s"] = facts["tokens"] / max(spent + waited, 1e-9)
-    else:
-      goodput.compile += spent
-      facts["time/compile_s"] = spent
-      seen.add(shape)
-    goodput.input += waited
     done += 1
-    pending = (done, metrics, facts)
+    pending = (done, metrics, facts, is_new)
 
     due_eval = hooks.evaluate is not None and (
       done == plan.stop or (plan.eval_every > 0 and done % plan.eval_every == 0)
@@ -239,5 +267,6 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
         goodput.checkpoint += clock() - begin
     if interrupted:
       return Result(state, done, True, goodput)
-    last = clock()
+    if pending is None:
+      watch.restart()
   return Result(state, done, False, goodput)

@@ -4,6 +4,7 @@
 
 import json
 import math
+import time
 import types as python_types
 
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from prefjax.core import errors, types
-from prefjax.train import loop, writers
+from prefjax.train import loop, metrics, writers
 
 
 def _mean(value):
@@ -123,6 +124,36 @@ def test_rows():
   assert all(
     ("time/tokens_per_s" in row) != ("time/compile_s" in row) for row in trained
   )
+
+
+def test_a_step_lasts_until_its_metrics_are_there(monkeypatch):
+  # Dispatching takes no time here, devices and input do; nor does what the
+  # evaluation takes count.
+  log, finish = _Log(), metrics.finish
+
+  def slow_finish(values):
+    time.sleep(0.05)
+    return finish(values)
+
+  def slow_batches():
+    for item in log.batches(0):
+      time.sleep(0.02)
+      yield item
+
+  def slow_evaluation(state):
+    time.sleep(1.0)
+    return {"eval/loss": 0.5}
+
+  monkeypatch.setattr(metrics, "finish", slow_finish)
+  monkeypatch.setattr(log, "evaluate", slow_evaluation)
+  goodput = log.run(stop=3, batches=slow_batches(), eval_every=2).goodput
+  rows = [row for row in log.rows if "time/step_s" in row]
+  assert [row["step"] for row in rows] == [2, 3]
+  for row in rows:
+    assert 0.05 <= row["time/step_s"] < 1.0
+    assert row["time/tokens_per_s"] == 4 / row["time/step_s"]
+  assert goodput.step >= 2 * 0.05 and goodput.input >= 3 * 0.02
+  assert goodput.eval >= 2.0
 
 
 def test_goes_on_from_the_middle():
