@@ -235,6 +235,69 @@ class TrainConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RLConfig:
+  """How methods that learn from their own samples get them.
+
+  A round samples `samples` responses to each of `prompts` prompts, scores
+  them, and makes epochs * prompts / data.batch_size updates of them. Other
+  methods ignore this section, but for `rewards` and the limits of sampling
+  in an evaluation.
+
+  Attributes:
+    prompts: of a round, a multiple of data.batch_size; 0 for one update's.
+    samples: responses to a prompt.
+    epochs: passes over the responses of a round.
+    max_new_tokens: most tokens of a response.
+    temperature: of sampling.
+    top_k: draw among so many likeliest tokens; 0 for all.
+    top_p: draw among the likeliest tokens of this probability.
+    min_p: least share of the likeliest token's probability.
+    repetition_penalty: lowers logits of what was said; 1 does not.
+    stop: texts that end a response.
+    rewards: name -> weight, or {"weight": ..., settings}; a name of
+      `prefjax.rewards`, "gold" for the built-in language, or
+      "FILE.py:FUNCTION".
+    logps: log-probs when sampled: by the "trainer", one more forward pass,
+      or by the "sampler".
+    train_temperature: of the distribution that is trained; 1 is the model's
+      own, whatever `temperature` is.
+    reference: "initial", or "round": the policy that sampled the round.
+    overlap: sample the next round while this one trains, with parameters
+      that are one round old.
+    resample: most prompts looked at for one place of a round, where a method
+      leaves out prompts whose responses all score alike.
+    engine: "own", or the address of a completion server.
+    engine_model: the name of the model on that server.
+    engine_reload: "none", or "sglang" to write the weights to disk and have
+      the server read them before every round.
+    table: write rollouts.jsonl.
+    alarms: warn of rounds that teach nothing and policies that come apart.
+  """
+
+  prompts: int = _field(0, 0)
+  samples: int = _field(4, 1)
+  epochs: int = _field(1, 1)
+  max_new_tokens: int = _field(128, 1)
+  temperature: float = _field(1.0, 0)
+  top_k: int = _field(0, 0)
+  top_p: float = _field(1.0, 0, 1)
+  min_p: float = _field(0.0, 0, 1)
+  repetition_penalty: float = _field(1.0, 0)
+  stop: tuple = ()
+  rewards: dict = _field({})
+  logps: str = _field("trainer", choices=("trainer", "sampler"))
+  train_temperature: float = _field(1.0, 0)
+  reference: str = _field("initial", choices=("initial", "round"))
+  overlap: bool = False
+  resample: int = _field(4, 1)
+  engine: str = "own"
+  engine_model: str = ""
+  engine_reload: str = _field("none", choices=("none", "sglang"))
+  table: bool = True
+  alarms: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig:
   """Evaluation on held-out records.
 
@@ -306,7 +369,8 @@ class Config:
 
   Attributes:
     seed: of initial weights, order, and every draw.
-    model, data, method, opt, train, eval, checkpoint, log, mesh: sections.
+    model, data, method, opt, train, rl, eval, checkpoint, log, mesh:
+      sections.
     stages: name -> sections that differ in that stage; stages run in the
       order of their names, each from where the one before ended. {} is one
       stage.
@@ -318,6 +382,7 @@ class Config:
   method: MethodConfig = dataclasses.field(default_factory=MethodConfig)
   opt: OptConfig = dataclasses.field(default_factory=OptConfig)
   train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+  rl: RLConfig = dataclasses.field(default_factory=RLConfig)
   eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
   checkpoint: CheckpointConfig = dataclasses.field(
     default_factory=CheckpointConfig
@@ -328,7 +393,7 @@ class Config:
 
 
 # Sections a stage may change: the model and the devices stay.
-STAGE_SECTIONS = ("data", "method", "opt", "train")
+STAGE_SECTIONS = ("data", "method", "opt", "train", "rl")
 
 
 def plain(value: Any) -> Any:

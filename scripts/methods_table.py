@@ -28,6 +28,7 @@ _RECORDS = {
   "blind": "pairs and blind answers",
   "rationale": "pairs with reasons",
   "mapl": "pairs",
+  "prompt": "prompts and rewards",
 }
 
 

@@ -16,7 +16,7 @@ from prefjax.methods import registry
 from prefjax.runs import stages
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_SHARED = {"__init__", "base", "common"}
+_SHARED = {"__init__", "base", "common", "online"}
 _FILES = sorted(
   path.stem
   for path in (_ROOT / "configs").glob("*.py")

@@ -2,13 +2,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sampling from language models."""
 
-from prefjax.generation.decoding import FINISH_REASONS
+from prefjax.generation.completion_server import (
+  CompletionEngine,
+  reload_from_disk,
+)
+from prefjax.generation.decoding import FINISH_REASONS, Partner
+from prefjax.generation.engine import OwnEngine, RolloutEngine, Settings
 from prefjax.generation.mixtures import mixture_logits
-from prefjax.generation.sampling import Generations, generate
+from prefjax.generation.processing import (
+  Allowed,
+  Grammar,
+  MinP,
+  Processor,
+  RepetitionPenalty,
+  Temperature,
+  TopK,
+  TopP,
+)
+from prefjax.generation.sampling import Generations, bucket, generate
 
 __all__ = [
   "FINISH_REASONS",
+  "Allowed",
+  "CompletionEngine",
   "Generations",
+  "Grammar",
+  "MinP",
+  "OwnEngine",
+  "Partner",
+  "Processor",
+  "RepetitionPenalty",
+  "RolloutEngine",
+  "Settings",
+  "Temperature",
+  "TopK",
+  "TopP",
+  "bucket",
   "generate",
   "mixture_logits",
+  "reload_from_disk",
 ]

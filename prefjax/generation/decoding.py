@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from prefjax.generation import processing
+from prefjax.generation import mixtures, processing
 from prefjax.models import base, caching
 
 # Why a response ended; codes index this tuple.
@@ -44,6 +44,20 @@ class Request(NamedTuple):
   processors: tuple[processing.Processor, ...]
 
 
+class Partner(NamedTuple):
+  """A second model, whose distribution is mixed into what is sampled from.
+
+  Attributes:
+    params: of the same decoder.
+    lora: adapter tree or None.
+    coef: float32 [], its share; see `mixture_logits`.
+  """
+
+  params: Any
+  lora: Any
+  coef: Any
+
+
 class Output(NamedTuple):
   """Responses; entries past a response's length are 0.
 
@@ -66,7 +80,7 @@ class _State(NamedTuple):
   """Of the loop; `step` tokens have been drawn."""
 
   step: jax.Array
-  cache: caching.Cache
+  caches: tuple[caching.Cache, ...]  # of the model, and of its partner
   output: Output
   done: jax.Array  # bool [N, S]
 
@@ -97,9 +111,15 @@ def _row_keys(keys: jax.Array, samples: int, step: jax.Array) -> jax.Array:
 
 
 def _draw(
-  logits: jax.Array, request: Request, output: Output, step, greedy: bool
+  all_logits: tuple[jax.Array, ...],
+  coef: Any,
+  request: Request,
+  output: Output,
+  step,
+  greedy: bool,
 ):
   """(tokens, their log-probs under sampler and policy), each [N, S]."""
+  logits = all_logits[0]
 
   def pick(scores: jax.Array, tokens: jax.Array) -> jax.Array:
     logps = jax.nn.log_softmax(scores, axis=-1)
@@ -108,7 +128,10 @@ def _draw(
   history = processing.History(
     request.prompt, request.prompt_mask, output.tokens, step
   )
-  scores = processing.apply(request.processors, logits, history)
+  mixed = logits
+  if len(all_logits) > 1:
+    mixed = mixtures.mixture_logits(*all_logits, coef=coef)
+  scores = processing.apply(request.processors, mixed, history)
   if greedy:
     tokens = jnp.argmax(scores, axis=-1)
     return tokens, jnp.zeros(tokens.shape, logits.dtype), pick(logits, tokens)
@@ -174,6 +197,7 @@ def decode(
   params: base.Params,
   lora: Any,
   request: Request,
+  partner: Partner | None = None,
   *,
   samples: int,
   slots: int,
@@ -188,31 +212,39 @@ def decode(
     params: its parameters.
     lora: adapter tree or None.
     request: prompts and settings.
+    partner: a second model to mix in, or None.
     samples: S.
     slots: room for a response, T; `request.limit` is at most that.
     greedy: take the likeliest token instead of drawing one.
     dtype: compute dtype; None for that of the parameters.
     cache_dtype: of keys and values; None for the compute dtype.
   """
-  params = _in_dtype(params, dtype)
   n = request.prompt.shape[0]
-  options = dict(lora=lora, dtype=dtype)
-  hidden, cache = model.prefill(
-    params,
-    request.prompt,
-    request.prompt_mask,
-    samples=samples,
-    slots=slots,
-    planned=request.limit,
-    cache_dtype=cache_dtype,
-    **options,
-  )
-  logits = model.scores(params, hidden)  # [N, V]
-  logits = jnp.broadcast_to(logits[:, None], (n, samples, logits.shape[-1]))
+  sides = [(_in_dtype(params, dtype), lora)]
+  if partner is not None:
+    sides.append((_in_dtype(partner.params, dtype), partner.lora))
+  coef = None if partner is None else partner.coef
+  all_logits, caches = [], []
+  for weights, adapter in sides:
+    hidden, cache = model.prefill(
+      weights,
+      request.prompt,
+      request.prompt_mask,
+      samples=samples,
+      slots=slots,
+      planned=request.limit,
+      cache_dtype=cache_dtype,
+      lora=adapter,
+      dtype=dtype,
+    )
+    logits = model.scores(weights, hidden)  # [N, V]
+    shape = (n, samples, logits.shape[-1])
+    all_logits.append(jnp.broadcast_to(logits[:, None], shape))
+    caches.append(cache)
   blank = jnp.zeros((n, samples, slots), logits.dtype)
   state = _State(
     step=jnp.int32(0),
-    cache=cache,
+    caches=tuple(caches),
     output=Output(
       tokens=blank.astype(jnp.int32),
       lengths=jnp.zeros((n, samples), jnp.int32),
@@ -223,21 +255,26 @@ def decode(
     done=jnp.broadcast_to(~request.real[:, None], (n, samples)),
   )
 
-  def advance(state: _State, logits: jax.Array) -> _State:
-    drawn = _draw(logits, request, state.output, state.step, greedy)
+  def advance(state: _State, all_logits) -> _State:
+    drawn = _draw(
+      tuple(all_logits), coef, request, state.output, state.step, greedy
+    )
     return _record(state, request, drawn)
 
   def body(state: _State) -> _State:
     last = jax.lax.dynamic_slice_in_dim(
       state.output.tokens, state.step - 1, 1, axis=2
     )
-    hidden, cache = model.extend(
-      params, state.cache, last, state.step - 1, **options
-    )
-    logits = model.scores(params, hidden[:, :, 0])
-    return advance(state._replace(cache=cache), logits)
+    all_logits, caches = [], []
+    for (weights, adapter), cache in zip(sides, state.caches, strict=True):
+      hidden, cache = model.extend(
+        weights, cache, last, state.step - 1, lora=adapter, dtype=dtype
+      )
+      all_logits.append(model.scores(weights, hidden[:, :, 0]))
+      caches.append(cache)
+    return advance(state._replace(caches=tuple(caches)), all_logits)
 
   def unfinished(state: _State) -> jax.Array:
     return (state.step < request.limit) & ~jnp.all(state.done)
 
-  return jax.lax.while_loop(unfinished, body, advance(state, logits)).output
+  return jax.lax.while_loop(unfinished, body, advance(state, all_logits)).output

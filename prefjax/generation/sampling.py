@@ -3,7 +3,7 @@
 """Responses to token prompts: batches, buckets and keys around the loop."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +15,8 @@ from prefjax.generation import decoding, processing
 from prefjax.models import base
 
 _SMALLEST_BUCKET = 16
+# Fields of a request that lead with N.
+_ROWS = ("prompt", "prompt_mask", "keys", "real")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +78,8 @@ def generate(
   temperature: float = 1.0,
   top_k: int | None = None,
   top_p: float | None = None,
+  min_p: float | None = None,
+  repetition_penalty: float = 1.0,
   greedy: bool = False,
   processors: Sequence[processing.Processor] = (),
   eos_ids: Sequence[int] | None = None,
@@ -87,6 +91,8 @@ def generate(
   dtype: Any = None,
   cache_dtype: Any = None,
   batch_size: int | None = None,
+  partner: decoding.Partner | None = None,
+  place: Callable[[Any], Any] | None = None,
 ) -> Generations:
   """Continues prompts with a model.
 
@@ -104,6 +110,10 @@ def generate(
     temperature: divides the logits; 0 is the same as `greedy`.
     top_k: draw among the k likeliest tokens only.
     top_p: draw among the likeliest tokens of this total probability only.
+    min_p: draw among tokens of at least this share of the probability of the
+      likeliest one only.
+    repetition_penalty: lowers the logits of what prompt and response have
+      said already; 1 does not. A greedy choice looks at it too.
     greedy: always take the likeliest token.
     processors: more changes of the distribution, after the above; see
       `processing`.
@@ -118,6 +128,10 @@ def generate(
     dtype: compute dtype; None for that of the parameters.
     cache_dtype: of keys and values; None for the compute dtype.
     batch_size: prompts that are decoded together; None for all.
+    partner: a second model of the same decoder to mix in; `policy_logps`
+      stay those of the first.
+    place: puts rows [N, ...] on devices, e.g. spread over a mesh; None
+      leaves that to JAX.
 
   Returns:
     Generations, in the order of the prompts; T is `max_new_tokens`.
@@ -133,7 +147,9 @@ def generate(
     _check_positive(batch_size=batch_size)
   _check_prompts(prompts, model.config.vocab_size)
   greedy = greedy or temperature == 0
-  standard = () if greedy else processing.standard(temperature, top_k, top_p)
+  standard = processing.standard(
+    temperature, top_k, top_p, min_p, repetition_penalty, greedy=greedy
+  )
   if eos_ids is None:
     eos = model.config.eos_id
     eos_ids = () if eos is None else (eos,)
@@ -167,11 +183,16 @@ def generate(
       stop=_stops(stop),
       processors=(*standard, *processors),
     )
+    if place is not None:
+      request = request._replace(
+        **place({name: getattr(request, name) for name in _ROWS})
+      )
     output = decoding.decode(
       model,
       params,
       lora,
       request,
+      partner,
       samples=num_samples,
       slots=slots,
       greedy=greedy,

@@ -6,6 +6,7 @@ Every (role, group) that a method needs is run once, through the one log-prob
 primitive; the method's loss sees arrays only.
 """
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from prefjax.models import base, heads, spread
 
 REFERENCES = ("live", "precomputed", "none")
 BASE = "base"  # frozen weights under a trained adapter
+ADAPTER = "adapter"  # in a role's tree: an adapter of its own over BASE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,8 @@ class Compute:
     remat: "none", "dots" or "full".
     impl: implementation of the log-prob kernel.
     attention: which attention runs; "auto", "xla", "blocked" or "splash".
+    temperature: of the distribution whose log-probs are taken; 1 is the
+      model's own.
     sharding: how hidden states and head lie on a mesh (`kernels.Sharding`),
       None on one device. Without it, XLA splits the model as it likes, and
       the kernel's plain version.
@@ -43,6 +47,7 @@ class Compute:
   remat: str = "none"
   impl: str = "auto"
   attention: str = "auto"
+  temperature: float = 1.0
   sharding: kernels.Sharding | None = None
 
 
@@ -141,6 +146,8 @@ class LanguageModelObjective(objective_lib.Objective):
         f"the method needs the role {role!r}; trained roles are"
         f" {', '.join(params)}, frozen ones {', '.join(frozen) or 'none'}{more}"
       )
+    if isinstance(tree, Mapping) and ADAPTER in tree:
+      return model, frozen[BASE], tree[ADAPTER], tree.get("scalar_head")
     weights, head = split_role(tree)
     return model, weights, None, head
 
@@ -148,7 +155,8 @@ class LanguageModelObjective(objective_lib.Objective):
     group = batch.groups[name]
     model, weights, adapter, head = self._weights(role, params, frozen)
     dropout = None
-    if adapter is not None and model.lora.dropout:
+    # Without keys, as where rollouts are measured, nothing is dropped.
+    if adapter is not None and model.lora.dropout and keys is not None:
       dropout = prng.fold_tag(keys, f"dropout/{role}/{name}")
     hidden = model.hidden(
       weights,
@@ -166,13 +174,13 @@ class LanguageModelObjective(objective_lib.Objective):
   def _outputs_of(self, hidden, lm_head, head, group, wanted):
     out = {}
     if "token_logps" in wanted or "entropy" in wanted:
-      result = kernels.token_logps(
-        hidden.predict,
+      result = logps.token_logps(
+        hidden,
         lm_head,
-        group.response,
-        mask=group.token_mask,
+        group,
         impl=self.compute.impl,
         sharding=self.compute.sharding,
+        temperature=self.compute.temperature,
         entropy="entropy" in wanted,
       )
       if "token_logps" in wanted:
@@ -182,6 +190,9 @@ class LanguageModelObjective(objective_lib.Objective):
     if "values" in wanted:
       values = heads.apply(_need_head(head, "values"), hidden.at)
       out["values"] = _single(values)  # [B, K, R]
+    if "state_values" in wanted:
+      values = heads.apply(_need_head(head, "state_values"), hidden.predict)
+      out["state_values"] = _single(values)  # [B, K, R]
     if "rewards" in wanted:
       last = heads.last_token(hidden.at, group.token_mask)  # [B, K, D]
       rewards = heads.apply(_need_head(head, "rewards"), last)
@@ -232,6 +243,10 @@ class LanguageModelObjective(objective_lib.Objective):
       ran[role_group] = hidden.predict, lm_head
       if wanted:
         out[role_group] = self._outputs_of(hidden, lm_head, head, group, wanted)
+      if "head" in wanted:
+        out[role_group].update(
+          method.head.apply(params["reward"], hidden, group, keys)
+        )
     for name, need in method.vocab.items():
       out["vocab", name] = self._vocab(need, ran, batch)
     return out
@@ -262,6 +277,17 @@ class LanguageModelObjective(objective_lib.Objective):
 
   def terms(self, outputs, batch, method_state, keys):
     return self.method.loss(outputs, batch, method_state, keys)
+
+  def with_method(self, method: method_lib.Method) -> "LanguageModelObjective":
+    """The same models under another method, e.g. for a meta step."""
+    other = copy.copy(self)
+    other.method, other.coupled = method, method.coupled
+    return other
+
+  def gradient(self, grad, params):
+    if self.method.gradient is None:
+      return super().gradient(grad, params)
+    return self.method.gradient(self, grad, params)
 
 
 def _need_head(head: Any, output: str) -> Any:
@@ -300,12 +326,12 @@ def token_logps_of(
     sharding=compute.sharding,
     attention=compute.attention,
   )
-  result = kernels.token_logps(
-    hidden.predict,
+  result = logps.token_logps(
+    hidden,
     model.head(params, compute.dtype),
-    jnp.asarray(group.response),
-    mask=group.token_mask,
+    group,
     impl=compute.impl,
+    temperature=compute.temperature,
     sharding=compute.sharding,
     entropy=False,
   )

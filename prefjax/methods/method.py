@@ -19,10 +19,12 @@ OUTPUTS = (
   "token_logps",
   "entropy",
   "values",
+  "state_values",
   "rewards",
   "hidden",
   "hidden_prompt_end",
   "hidden_response_end",
+  "head",
 )
 TRAINED_ROLES = ("policy", "value", "reward")
 # Kinds of records whose group 'main' is a pair with more beside it.
@@ -73,7 +75,13 @@ class Method:
     init_state: key -> method_state.
     coupled: True where the loss couples examples or updates its state.
     record_kind: the kind of record the method trains on (pair, sft, ...).
+    online: an `online.Online` where the method learns from samples of its
+      own, else None.
     extras: numeric fields of records that must travel with a batch.
+    head: a `models.reward_heads.Head`, whose parameters are the trained role
+      "reward". Where `needs` names "head", its arrays are among the outputs.
+    gradient: (objective, grad, params) -> (gradients, Evaluation), as
+      `Objective.gradient`; None for the plain one.
 
   Raises:
     ConfigError: `needs` or `vocab` name an unknown output, or a group that is
@@ -87,7 +95,10 @@ class Method:
   init_state: Callable[[Any], Any] = _no_state
   coupled: bool = False
   record_kind: str = "pair"
+  online: Any = None
   extras: tuple[str, ...] = ()
+  head: Any = None
+  gradient: Any = None
 
   def __post_init__(self):
     """Checks names, which would fail far from here otherwise."""
@@ -105,6 +116,10 @@ class Method:
             f"a method needs {name!r} of ({role}, {group})"
             f"{errors.nearest(name, OUTPUTS)}; outputs are"
             f" {', '.join(OUTPUTS)}"
+          )
+        if name == "head" and self.head is None:
+          raise errors.ConfigError(
+            f"a method needs 'head' of ({role}, {group}), but brings no head"
           )
 
   def roles(self) -> tuple[str, ...]:

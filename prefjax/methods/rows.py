@@ -13,9 +13,11 @@ from prefjax import losses
 from prefjax.methods import (
   adapters,
   groups,
+  online_rows,
   pair_tokens,
   pair_vocab,
   robust,
+  rows_reward,
   several_groups,
   stateful,
   unpaired,
@@ -256,6 +258,10 @@ ROWS: dict[str, Row] = {
   "wpo": _own(pair_vocab.wpo, "wpo", losses.wpo, "WPO, arXiv:2406.11827"),
 }
 
+# Methods that learn from samples of their own.
+ROWS.update({name: Row(*row) for name, row in online_rows.TABLE.items()})
+ROWS.update({name: Row(*row) for name, row in rows_reward.TABLE.items()})
+
 # Names that other libraries use for the same objective.
 ALIASES: dict[str, str] = {
   "sigmoid": "dpo",
@@ -272,6 +278,8 @@ ALIASES: dict[str, str] = {
   "medllm_rpo": "rpo",
   "curri_dpo": "curry_dpo",
   "rorpo": "rationale_orpo",
+  "best_of_n": "raft",
+  "reinforce++": "reinforce_pp",
 }
 
 # Before a notebook registers its own.

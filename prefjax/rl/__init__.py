@@ -15,22 +15,39 @@ from prefjax.rl.advantages import (
   remax_advantages,
   rloo_advantages,
 )
-from prefjax.rl.presets import PolicyGradientConfig, preset
+from prefjax.rl.presets import (
+  BASELINES,
+  SURROGATES,
+  PolicyGradientConfig,
+  preset,
+)
 from prefjax.rl.shaping import (
   adaptive_kl,
   sequence_reward,
   shaped_rewards,
   whiten,
 )
+from prefjax.rl.signal import (
+  Rollouts,
+  Signal,
+  importance_weights,
+  learning_signal,
+)
 from prefjax.rl.statistics import ppo_stats
 
 __all__ = [
+  "BASELINES",
+  "SURROGATES",
   "PolicyGradientConfig",
+  "Rollouts",
+  "Signal",
   "adaptive_kl",
   "dynamic_sampling_mask",
   "gae",
   "group_advantages",
+  "importance_weights",
   "kl_estimate",
+  "learning_signal",
   "online_pairs",
   "ppo_stats",
   "preset",

@@ -10,12 +10,10 @@ checked against their SHA-256 whenever it is opened.
 
 import dataclasses
 import hashlib
-import io
 import json
 import logging
 import os
 import pathlib
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,7 +21,7 @@ import numpy as np
 
 from prefjax.core import errors, types
 from prefjax.data import pipeline
-from prefjax.runs import scoring
+from prefjax.runs import scoring, sealed
 
 FORMAT = 1
 _LOG = logging.getLogger(__name__)
@@ -173,31 +171,15 @@ def build_or_open(
 _PARTS = ("ids", "starts", "lengths", "values")
 
 
-def _payload(arrays: Mapping[str, tuple[np.ndarray, ...]]) -> bytes:
-  buffer = io.BytesIO()
+def _write(path: pathlib.Path, store_key: str, arrays) -> None:
   flat = {
     f"{name}.{part}": value
     for name, parts in arrays.items()
     for part, value in zip(_PARTS, parts, strict=True)
   }
-  np.savez(buffer, **flat)
-  return buffer.getvalue()
-
-
-def _write(path: pathlib.Path, store_key: str, arrays) -> None:
-  """Key and digest in a header line, then an npz; renamed when whole."""
-  data = _payload(arrays)
-  header = {"key": store_key, "sha256": hashlib.sha256(data).hexdigest()}
-  scratch = path.with_name(f".partial-{os.getpid()}-{secrets.token_hex(8)}")
   try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with scratch.open("wb") as file:
-      file.write(json.dumps(header).encode() + b"\n" + data)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(scratch, path)
+    sealed.write(path, {"key": store_key}, flat)
   except OSError as error:
-    scratch.unlink(missing_ok=True)
     raise errors.DataError(
       f"{path}: reference log-probs cannot be written ({error.strerror}); free"
       " space or set data.cache_dir to another folder"
@@ -206,17 +188,13 @@ def _write(path: pathlib.Path, store_key: str, arrays) -> None:
 
 def _read(path: pathlib.Path, store_key: str):
   try:
-    head, _, data = path.read_bytes().partition(b"\n")
-    header = json.loads(head)
+    header, flat = sealed.read(path)
     if header["key"] != store_key:
       raise ValueError("it has another key")
-    if header["sha256"] != hashlib.sha256(data).hexdigest():
-      raise ValueError("it disagrees with its SHA-256")
     arrays: dict[str, dict[str, np.ndarray]] = {}
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-      for name in file.files:
-        group, _, part = name.rpartition(".")
-        arrays.setdefault(group, {})[part] = file[name]
+    for name, value in flat.items():
+      group, _, part = name.rpartition(".")
+      arrays.setdefault(group, {})[part] = value
     return {
       name: tuple(parts[part] for part in _PARTS)
       for name, parts in arrays.items()

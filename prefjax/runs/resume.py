@@ -23,6 +23,9 @@ _FREE = (
   "data.prefetch",
   "data.cache_dir",
   "mesh.*",
+  "rl.table",
+  "rl.alarms",
+  "rl.engine",
 )
 
 

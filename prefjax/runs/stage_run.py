@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import pathlib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ from prefjax.methods import language_model
 from prefjax.methods import objective as objective_lib
 from prefjax.models import lora as lora_lib
 from prefjax.runs import data as run_data
-from prefjax.runs import references
+from prefjax.runs import evaluation, references
 from prefjax.runs import run as run_lib
 from prefjax.runs import stages as stages_lib
 from prefjax.train import mesh as mesh_lib
@@ -30,11 +30,51 @@ from prefjax.train import optim
 from prefjax.train import state as state_lib
 
 Run = run_lib.Run
+RULES = run_lib.RULES
 
 
-def _fresh_state(run: Run, stage: stages_lib.Stage, policy, tx, opt_state):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start:
+  """Where the loop of a stage begins, and whom its batches may tell.
+
+  Attributes:
+    state: the moving state.
+    still: frozen roles that never change.
+    step: updates of the run done.
+    metadata: of the checkpoint that the stage goes on from, else {}.
+    writer: takes rows of numbers.
+    note: shows a remark to a person.
+    tag: fields of every row.
+  """
+
+  state: state_lib.TrainState
+  still: Mapping[str, Any]
+  step: int
+  metadata: Mapping[str, Any]
+  writer: Any
+  note: Callable[[str], None]
+  tag: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Feed:
+  """Batches of a stage and what goes with them.
+
+  Attributes:
+    batches: iterates as (update of the run, batch).
+    watch: train step -> train step, for batches that follow the state.
+    metadata: update -> what a checkpoint must say besides.
+    saved: told the steps of all checkpoints after a save.
+  """
+
+  batches: Iterator[tuple[int, Any]]
+  watch: Callable[[Any], Any] = lambda step: step
+  metadata: Callable[[int], dict[str, Any]] = lambda step: {}
+  saved: Callable[[list[int]], None] = lambda steps: None
+
+
+def _fresh_state(run: Run, stage: stages_lib.Stage, params, tx, opt_state):
   """The moving part of a state at the beginning of a stage."""
-  params = {"policy": policy}
   if opt_state is None:
     shapes = jax.eval_shape(tx.init, params)
     shardings = run.place.shardings(shapes, run_lib.RULES)
@@ -115,7 +155,7 @@ class StageRun:
     self.stage = stage
     train = stage.config.train
     self.tx = make_optimizer(stage.config.opt)
-    self.mode = train.reference if stage.uses_reference else "none"
+    self.mode = self._reference_mode()
     if self.mode == "none" and stage.uses_reference:
       raise errors.ConfigError(
         f"train.reference: {stage.config.method.name} needs a reference; use"
@@ -126,17 +166,26 @@ class StageRun:
         "train.reference_from: with an adapter the reference is the base"
         " model; use initial"
       )
-    self.objective = language_model.LanguageModelObjective(
+    self.objective = self._make_objective()
+    self.references: dict[str, references.ReferenceStore] = {}
+    self.reference_keys: dict[str, str] = {}
+
+  def _reference_mode(self) -> str:
+    """Where log-probs of the reference come from."""
+    uses_reference = self.stage.uses_reference
+    return self.stage.config.train.reference if uses_reference else "none"
+
+  def _make_objective(self) -> language_model.LanguageModelObjective:
+    stage, train = self.stage, self.stage.config.train
+    return language_model.LanguageModelObjective(
       stage.method,
-      run.source.model,
+      self.run.source.model,
       self._init,
-      compute=run.compute,
+      compute=self.run.compute,
       reference=self.mode,
       reference_mix=train.reference_mix if stage.uses_reference else 0.0,
       reference_every=train.reference_every,
     )
-    self.references: dict[str, references.ReferenceStore] = {}
-    self.reference_keys: dict[str, str] = {}
 
   def _init(self, key):
     frozen = {}
@@ -145,10 +194,25 @@ class StageRun:
     elif self.mode == "live":
       frozen["reference"] = self.run.initial()
     return objective_lib.Init(
-      {"policy": self.run.first_policy()},
+      self.roles(self.run.first_policy()),
       frozen,
       self.stage.method.init_state(key),
     )
+
+  def roles(self, policy: Any) -> dict[str, Any]:
+    """Trained roles at the beginning of the stage, on the devices."""
+    return {"policy": policy}
+
+  def role_shapes(self) -> dict[str, Any]:
+    """Their shapes."""
+    model = self.run.source.model
+    if self.run.has_adapter:
+      policy = jax.eval_shape(
+        lambda: lora_lib.init(jax.random.key(0), model.config, model.lora)
+      )
+    else:
+      policy = model.shapes(self.run.source.dtype)
+    return {"policy": policy}
 
   @property
   def from_previous(self) -> bool:
@@ -182,7 +246,8 @@ class StageRun:
         reference = self.run.initial()
       if self.mode == "precomputed":
         self._precompute(reference)
-    state = _fresh_state(self.run, self.stage, policy, self.tx, opt_state)
+    params = self.roles(policy)
+    state = _fresh_state(self.run, self.stage, params, self.tx, opt_state)
     frozen = self.frozen(reference)
     return self._split(state, frozen)
 
@@ -198,13 +263,7 @@ class StageRun:
   def template(self):
     """(shapes of the moving state with shardings, frozen spec to restore)."""
     model = self.run.source.model
-    if self.run.has_adapter:
-      policy = jax.eval_shape(
-        lambda: lora_lib.init(jax.random.key(0), model.config, model.lora)
-      )
-    else:
-      policy = model.shapes(self.run.source.dtype)
-    params = {"policy": policy}
+    params = self.role_shapes()
     weights = model.shapes(self.run.source.dtype)
     frozen = {r: weights for r in self.objective.moving}
     shapes = state_lib.TrainState(
@@ -234,9 +293,7 @@ class StageRun:
       frozen["base"] = weights
     elif self.mode == "live":
       frozen["reference"] = weights
-    batch = self.stage.source.batch(0)
-    if self.mode == "precomputed":
-      batch = _with_empty_references(batch)
+    batch = self.example_batch()
 
     def terms(params, frozen, method_state, batch):
       keys = prng.example_keys(0, 0, "loss", batch.example_id)
@@ -250,6 +307,13 @@ class StageRun:
         raise
       reason = str(error).partition("\n")[0]
       raise errors.ConfigError(f"method.kwargs: {reason}") from error
+
+  def example_batch(self) -> types.Batch:
+    """A batch with the shapes of those that are trained on."""
+    batch = self.stage.source.batch(0)
+    return (
+      _with_empty_references(batch) if self.mode == "precomputed" else batch
+    )
 
   def still_template(self) -> dict[str, Any]:
     """Frozen roles as the manifest should know them: arrays, or shapes."""
@@ -324,13 +388,29 @@ class StageRun:
         self._folder(), str(self.reference_keys.get(name)), gone
       )
 
-  def batches(self, start: int) -> "contextlib.AbstractContextManager":
-    """Iterates over (update of the run, batch) from `start`."""
+  @contextlib.contextmanager
+  def feed(self, start: Start) -> Iterator[Feed]:
+    """Batches from an update on; see `Feed`."""
     source: Any = self.stage.source
     if self.references:
       source = references.WithReference(source, self.references["train"])
-    depth = self.stage.config.data.prefetch
-    return _Batches(source, start - self.stage.start, self.stage.start, depth)
+    first, depth = self.stage.start, self.stage.config.data.prefetch
+    keys = {"reference_keys": self.reference_keys}
+    prefetch = pipeline.prefetch(source, start.step - first, depth=depth)
+    try:
+      yield Feed(
+        batches=((step + first, batch) for step, batch in prefetch),
+        metadata=lambda step: keys if self.reference_keys else {},
+      )
+    finally:
+      prefetch.close()
+
+  def watcher(self, still: Any) -> evaluation.Watcher:
+    """Evaluates the stage on its held-out records."""
+    stored = self.references.get("held_out")
+    return evaluation.Watcher(
+      self.run, self.objective, self.stage, still, stored
+    )
 
 
 def _with_empty_references(batch: types.Batch) -> types.Batch:
@@ -351,20 +431,6 @@ def _from_a_loss(error: BaseException) -> bool:
   folder = pathlib.Path(losses.__file__).parent
   frames = traceback.extract_tb(error.__traceback__)
   return any(pathlib.Path(frame.filename).parent == folder for frame in frames)
-
-
-class _Batches:
-  """Prefetched batches numbered by the update of the whole run."""
-
-  def __init__(self, source, step: int, offset: int, depth: int):
-    self._prefetch = pipeline.prefetch(source, step, depth=depth)
-    self._offset = offset
-
-  def __enter__(self) -> Iterator[tuple[int, Any]]:
-    return ((step + self._offset, batch) for step, batch in self._prefetch)
-
-  def __exit__(self, *exception: object) -> None:
-    self._prefetch.close()
 
 
 def _with_shardings(run: Run, shapes: Any) -> Any:

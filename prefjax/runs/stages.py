@@ -83,16 +83,38 @@ def _key(config: config_lib.DataConfig, kind: str) -> str:
   return json.dumps([config_lib.plain(config), kind], sort_keys=True)
 
 
-def _steps(config: config_lib.Config, source: pipeline.Source) -> int:
+def _steps(
+  config: config_lib.Config, source: pipeline.Source, is_online: bool
+) -> int:
   if config.train.steps:
     return config.train.steps
   share = config.train.epochs * source.num_examples
-  steps = math.ceil(share / config.data.batch_size - 1e-9)
+  steps = math.ceil(share / source.global_batch_size - 1e-9)
+  if is_online:  # a round of own samples is several updates
+    steps *= config.rl.epochs * source.global_batch_size
+    steps //= config.data.batch_size
   if steps < 1:
     raise errors.ConfigError(
       "train.epochs: 0 passes are no training; set train.steps or train.epochs"
     )
   return steps
+
+
+def rows_of(config: config_lib.Config, method: method_lib.Method) -> int:
+  """Rows of a batch of the source: of an update, or prompts of a round.
+
+  Raises:
+    ConfigError: a round is no whole number of updates.
+  """
+  rows = config.data.batch_size
+  if method.online is None:
+    return rows
+  prompts = config.rl.prompts or rows
+  if prompts % rows:
+    raise errors.ConfigError(
+      f"rl.prompts: {prompts} is not a multiple of data.batch_size={rows}"
+    )
+  return prompts
 
 
 def prepare(
@@ -130,11 +152,15 @@ def prepare(
         held_out = run_data.make_store(own.data, source, records.held_out, view)
       made[key] = records, tokens, held_out
     records, tokens, held_out = made[key]
-    batches = run_data.train_source(own.data, tokens, config.seed + index)
-    run_data.check_lengths(
-      source.model, batches, "data.max_prompt and data.max_response"
+    batches = run_data.train_source(
+      dataclasses.replace(own.data, batch_size=rows_of(own, method)),
+      tokens,
+      config.seed + index,
     )
-    steps = _steps(own, batches)
+    if method.online is None:
+      keys = "data.max_prompt and data.max_response"
+      run_data.check_lengths(source.model, batches, keys)
+    steps = _steps(own, batches, method.online is not None)
     stages.append(
       Stage(
         index,

@@ -17,9 +17,10 @@ from prefjax import config as config_lib
 from prefjax.core import errors
 from prefjax.models import base
 from prefjax.models import lora as lora_lib
-from prefjax.runs import evaluation, stage_run
+from prefjax.runs import advice, online, stage_run
 from prefjax.runs import resume as resume_lib
 from prefjax.runs import run as run_lib
+from prefjax.runs import stages as stages_lib
 from prefjax.train import loop, progress, signals, writers
 
 Run = run_lib.Run
@@ -104,6 +105,12 @@ def train(
     return driver.drive()
 
 
+def _part(run: Run, stage: stages_lib.Stage) -> stage_run.StageRun:
+  if stage.method.online is not None:
+    return online.OnlineStageRun(run, stage)
+  return stage_run.StageRun(run, stage)
+
+
 class _Driver:
   """Runs the stages one after the other."""
 
@@ -117,7 +124,7 @@ class _Driver:
         "checkpoint.keep_best: needs checkpoint.best_metric, the metric to"
         " rank by"
       )
-    self.parts = [stage_run.StageRun(run, stage) for stage in run.stages]
+    self.parts = [_part(run, stage) for stage in run.stages]
     stage_run.check_kept_optimizers(self.parts)
     for part in self.parts:
       part.check()
@@ -196,9 +203,7 @@ class _Driver:
       micro_batches=config.train.micro_batches,
       still=still,
     )
-    watcher = evaluation.Watcher(
-      run, own.objective, stage, still, own.references.get("held_out")
-    )
+    watcher = own.watcher(still)
     tag = {"stage": stage.name} if stage.name else {}
     show = progress.make(
       config.log.progress and jax.process_index() == 0,
@@ -206,9 +211,9 @@ class _Driver:
       step,
       stage.stop,
     )
-    for note in stage.records.notes if step == stage.start else ():
-      show.note(note)
     if step == stage.start:
+      for note in (*stage.records.notes, *advice.notes(config)):
+        show.note(note)
       numbers = watcher.evaluate(state)
       if numbers:
         self.writer.write({"step": step, **tag, **numbers})
@@ -220,9 +225,6 @@ class _Driver:
       return loop.Result(state, step, True, loop.Goodput())
 
     def save(state, number, row):
-      extra = dict(metadata)
-      if own.reference_keys:
-        extra["reference_keys"] = own.reference_keys
       self.checkpointer.save(
         number,
         state,
@@ -235,11 +237,13 @@ class _Driver:
             "name": stage.name,
             "start": stage.start,
           },
-          **extra,
+          **metadata,
+          **feed.metadata(number),
         },
         metrics={k: v for k, v in row.items() if isinstance(v, float)},
         frozen=still,
       )
+      feed.saved(self.checkpointer.steps())
 
     plan = loop.Plan(
       start=step,
@@ -248,14 +252,23 @@ class _Driver:
       save_every=config.checkpoint.every,
       max_bad_steps=config.train.max_bad_steps,
     )
+    begin = stage_run.Start(
+      state=state,
+      still=still,
+      step=step,
+      metadata=metadata,
+      writer=self.writer,
+      note=show.note,
+      tag=tag,
+    )
     try:
-      with own.batches(step) as batches:
+      with own.feed(begin) as feed:
         result = loop.run(
           state,
           plan,
           loop.Hooks(
-            batch=batches,
-            step=train_step,
+            batch=feed.batches,
+            step=feed.watch(train_step),
             save=save,
             evaluate=watcher.evaluate if watcher.has_data else None,
             writer=self.writer,

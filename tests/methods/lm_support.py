@@ -114,6 +114,8 @@ def batch(kind, ids=range(8), *, weight=None, inputs=("main",), **slots):
   elif kind == "blind":
     # Every fourth example has no blind response.
     fields["response_mask"] = np.stack([ids >= 0, ids >= 0, ids % 4 != 1], 1)
+  elif kind == "prompt":
+    fields |= _own_samples(ids, k, slots.get("response_slots", 4))
   groups = {"main": group(ids, k, **slots, **fields)}
   for salt, name in enumerate(inputs, 1):
     if name not in groups:
@@ -125,8 +127,27 @@ def batch(kind, ids=range(8), *, weight=None, inputs=("main",), **slots):
     groups=groups,
     example_id=ids,
     example_weight=np.asarray(weight, np.float32),
-    extras=_extras(kind, ids),
+    extras=_extras(kind, ids, (k, slots.get("response_slots", 4))),
   )
+
+
+def _drawn(ids, shape, salt):
+  """Normal draws [B, *shape] by id alone."""
+  return np.stack(
+    [
+      np.random.default_rng([int(i), 100 + salt]).normal(size=shape)
+      for i in ids
+    ]
+  ).astype(np.float32)
+
+
+def _own_samples(ids, k, r):
+  """What rollouts bring: scores, log-probs when sampled, advantages."""
+  return {
+    "scores": np.stack([2 + ids % 3, ids % 2], 1).astype(np.float32),
+    "old_logps": -0.2 - np.abs(_drawn(ids, (k, r), 0)),
+    "advantages": _drawn(ids, (k, r), 1),
+  }
 
 
 def _joint(part):
@@ -136,12 +157,17 @@ def _joint(part):
   return dataclasses.replace(part, segments=segments)
 
 
-def _extras(kind, ids):
+def _extras(kind, ids, slots):
   """What the records of a kind bring besides."""
   extras = {"flip_rate": (0.1 * (ids % 6)).astype(np.float32)}
   if kind == "mapl":
     extras["direction"] = (ids % 3 - 1).astype(np.int32)
     extras["intra"] = (ids % 4 != 1).astype(np.int32)
+  if kind == "prompt":
+    extras["returns"] = _drawn(ids, slots, 2)
+    extras["old_values"] = _drawn(ids, slots, 3)
+    extras["importance"] = np.exp(_drawn(ids, slots, 4))
+    extras["max_length"] = np.full(len(ids), slots[1], np.float32)
   return extras
 
 
@@ -171,7 +197,8 @@ def start(method, key=0, dtype=jnp.float32):
     wanted.setdefault(role, set()).update(outputs)
   params, frozen = {}, {}
   for role in method.roles():
-    head = bool(wanted.get(role, set()) & {"values", "rewards"})
+    with_head = {"values", "state_values", "rewards"}
+    head = bool(wanted.get(role, set()) & with_head)
     place = params if role in method_lib.TRAINED_ROLES else frozen
     place[role] = tree(role, head=head, dtype=dtype)
   state = method.init_state(jax.random.key(0))

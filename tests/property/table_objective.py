@@ -17,6 +17,7 @@ _SHAPES = {
   "token_logps": (RESPONSES, TOKENS),
   "entropy": (RESPONSES, TOKENS),
   "values": (RESPONSES, TOKENS),
+  "state_values": (RESPONSES, TOKENS),
   "rewards": (RESPONSES,),
   "hidden": (RESPONSES, TOKENS, WIDTH),
   "hidden_prompt_end": (WIDTH,),
