@@ -2,15 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The common ground of experiments: one small language, one small model.
 
-A model of 30 thousand parameters first learns the tasks from exact answers,
-then the manners of demonstrations half of which chat, forget the form or stop
-early; preferences can teach it better. All of it is a function of the seed,
-takes half a minute on one core, and is kept for the arms of that seed.
+A model of 90 thousand parameters learns the tasks once, for all experiments
+and seeds (`skilled`); demonstrations of the seed, half of which chat, forget
+the form or stop early, then set its manners (`start`). Preferences can teach
+it better. What a seed changes is all data, orders and draws after that first
+stage.
 """
 
 import dataclasses
 import functools
+import hashlib
+import os
+import pathlib
 from typing import Any
+
+import jax
+import numpy as np
 
 from prefjax.data import language
 from prefjax.experiments import lab as lab_lib
@@ -24,15 +31,19 @@ LANGUAGE = dataclasses.replace(
   style_rate=0.3,
   second_style_rate=0.0,
 )
-EXACT = dict(exact=1.0)
-DEMONSTRATIONS = dict(exact=0.4, verbose=0.2, format=0.2, half=0.1, slip=0.1)
+# Right answers in any manner: what the first stage learns from.
+SKILLS = dict(exact=0.6, verbose=0.2, format=0.2)
+DEMONSTRATIONS = dict(exact=0.5, verbose=0.2, format=0.2, half=0.05, slip=0.05)
 PAIRS = dict(exact=0.4, verbose=0.2, format=0.2, half=0.1, slip=0.1)
 PROMPT, RESPONSE = 24, 26
+STEPS, SFT_STEPS = 700, 60
 _BATCH = 64
+_SEED = 0  # of the first stage
+_FOLDER = "~/.cache/prefjax/starts"
 
 
 @functools.lru_cache(maxsize=4)
-def lab(hidden: int = 32, heads: int = 2, layers: int = 2) -> lab_lib.Lab:
+def lab(hidden: int = 48, heads: int = 4, layers: int = 2) -> lab_lib.Lab:
   """The one Lab of this process and size: its programs are shared."""
   return lab_lib.Lab(
     hidden=hidden,
@@ -43,30 +54,61 @@ def lab(hidden: int = 32, heads: int = 2, layers: int = 2) -> lab_lib.Lab:
   )
 
 
-@functools.lru_cache(maxsize=8)
-def skilled(seed: int, steps: int = 600, hidden: int = 32) -> Any:
-  """Weights that know the tasks, from exact answers only."""
-  own = lab(hidden)
+@functools.lru_cache(maxsize=4)
+def skilled(steps: int = STEPS) -> Any:
+  """Weights that know the tasks; made once, then kept on disk."""
+  own = lab()
+  about = (_SEED, steps, SKILLS, LANGUAGE, own.model.config, jax.__version__)
+  name = hashlib.sha256(repr(about).encode()).hexdigest()[:24]
+  path = pathlib.Path(_FOLDER).expanduser() / f"{name}.npz"
+  found = _read(path, own.init(_SEED))
+  if found is not None:
+    return found
   rows = language.sft_records(
-    seed, min(steps, 200) * _BATCH, mixture=EXACT, language=LANGUAGE
+    _SEED, min(steps, 400) * _BATCH, mixture=SKILLS, language=LANGUAGE
   )
-  return own.train(
-    own.init(seed),
+  made = own.train(
+    own.init(_SEED),
     "sft",
     rows,
     steps=steps,
-    seed=seed,
+    seed=_SEED,
     batch_size=_BATCH,
-    learning_rate=1e-2,
+    learning_rate=8e-3,
     warmup=50,
     schedule="cosine",
   )
+  _write(path, made)
+  return made
+
+
+def _read(path: pathlib.Path, like: Any) -> Any | None:
+  """Weights that were kept, or None where there are none of these shapes."""
+  leaves, tree = jax.tree.flatten(like)
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      found = [file[f"leaf{i}"] for i in range(len(leaves))]
+  except (OSError, KeyError, ValueError):
+    return None
+  if any(a.shape != b.shape for a, b in zip(found, leaves, strict=True)):
+    return None
+  return jax.tree.unflatten(tree, [jax.numpy.asarray(x) for x in found])
+
+
+def _write(path: pathlib.Path, params: Any) -> None:
+  """Keeps weights; a folder that cannot be written is no error."""
+  leaves = [np.asarray(x) for x in jax.tree.leaves(params)]
+  scratch = path.with_name(f".{path.name}.{os.getpid()}.partial.npz")
+  try:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    np.savez(scratch, **{f"leaf{i}": x for i, x in enumerate(leaves)})
+    os.replace(scratch, path)
+  except OSError:
+    scratch.unlink(missing_ok=True)
 
 
 @functools.lru_cache(maxsize=8)
-def start(
-  seed: int, steps: int = 600, sft_steps: int = 80, hidden: int = 32
-) -> Any:
+def start(seed: int, steps: int = STEPS, sft_steps: int = SFT_STEPS) -> Any:
   """Weights after demonstrations of mixed quality: where every arm begins."""
   rows = language.sft_records(
     seed,
@@ -76,14 +118,14 @@ def start(
     # Other examples than those of the first stage.
     start=1_000_000,
   )
-  return lab(hidden).train(
-    skilled(seed, steps, hidden),
+  return lab().train(
+    skilled(steps),
     "sft",
     rows,
     steps=sft_steps,
-    seed=seed + 1,
+    seed=seed,
     batch_size=_BATCH,
-    learning_rate=2e-3,
+    learning_rate=1e-3,
   )
 
 
@@ -114,7 +156,6 @@ def measure(
   before: lab_lib.Answers | None = None,
   number: int = 256,
   samples: int = 2,
-  hidden: int = 32,
 ) -> dict[str, float]:
   """What every arm is measured by, on held-out prompts and pairs.
 
@@ -125,13 +166,12 @@ def measure(
     before: its answers to the same prompts (`answers`), for a win rate.
     number: prompts, and pairs.
     samples: answers to a prompt.
-    hidden: width of the model.
 
   Returns:
     gold, length (tokens), finished, kl (nats), win_rate, and the numbers of
     `Lab.pairs`.
   """
-  own = lab(hidden)
+  own = lab()
   made = own.answers(
     policy,
     prompts(seed, number),
@@ -149,9 +189,8 @@ def answers(
   *,
   number: int = 256,
   samples: int = 2,
-  hidden: int = 32,
 ) -> lab_lib.Answers:
   """Answers to the prompts that `measure` uses."""
-  return lab(hidden).answers(
+  return lab().answers(
     policy, prompts(seed, number), seed=seed, samples=samples
   )
