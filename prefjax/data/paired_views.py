@@ -86,6 +86,26 @@ def rationale(record: Record, *, pairs: str, eos: bool) -> Groups:
   }
 
 
+# How a text shows two answers; a judge of pairs reads the same.
+BOTH = "Answer 1:\n{first}\n\nAnswer 2:\n{second}"
+
+
+def orders(record: Record, *, pairs: str, eos: bool) -> Groups:
+  """'main': both answers in one text, the better one first, then last."""
+  main = group_texts.pair(record, pairs=pairs, eos=eos)["main"]
+  better, worse = (spoken(response) for response in main.responses)
+  return {
+    "main": dataclasses.replace(
+      main,
+      responses=tuple(
+        _as(main.responses[0], "assistant", BOTH.format(first=a, second=b))
+        for a, b in ((better, worse), (worse, better))
+      ),
+      prefixes=None,
+    )
+  }
+
+
 def _variants(record: Record) -> tuple[Any, Any, int]:
   """(inter, intra, which response intra is about); None where none fits."""
   main = group_texts.pair(record, pairs="all", eos=True)["main"]

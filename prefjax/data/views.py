@@ -267,6 +267,7 @@ _VIEWS: dict[str, tuple[Callable[..., Groups], dict[str, Any]]] = {
   "joint": (_joint, {}),
   "blind": (paired_views.blind, {}),
   "rationale": (paired_views.rationale, {}),
+  "orders": (paired_views.orders, {}),
   "mapl": (paired_views.mapl, {"extras": paired_views.mapl_extras}),
   "groups": (_given, {}),
 }
@@ -290,9 +291,10 @@ def view(
       response), 'text', 'steps' (main with segments; extras step_labels and
       first_error), 'rated' (main; extras ratings and rating_mask), 'prompt',
       'joint' (groups chosen, rejected), 'blind' (main: a pair and a blind
-      response), 'rationale' (main, and a group rationale), 'mapl' (main, and
-      groups augmented, better, worse), or 'groups' (main and those under
-      metadata['groups']).
+      response), 'rationale' (main, and a group rationale), 'orders' (main:
+      both responses in one text, the better one first, then last), 'mapl'
+      (main, and groups augmented, better, worse), or 'groups' (main and those
+      under metadata['groups']).
     pairs: which pairs the scores of a 'ranked' or 'rated' record give; see
       `regroup.pairs_from_scores`.
     attributes: attribute names and their order, for 'rated'.

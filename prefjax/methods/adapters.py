@@ -302,4 +302,24 @@ def mixture(
     coupled=any(part.coupled for _, _, part in parts),
     record_kind=kinds.pop() if kinds else "sft",
     extras=tuple(dict.fromkeys(e for _, _, p in parts for e in p.extras)),
+    head=_one_head(parts),
   )
+
+
+def _one_head(parts: list[tuple[str, float, method_lib.Method]]) -> Any:
+  """The head of the one part that has one.
+
+  Raises:
+    ConfigError: there are two, or a part's gradient is its own.
+  """
+  owners = [name for name, _, part in parts if part.head is not None]
+  if len(owners) > 1:
+    raise errors.ConfigError(
+      f"method.mixture: {' and '.join(owners)} train a head each; a run has one"
+    )
+  for name, _, part in parts:
+    if part.gradient is not None:
+      raise errors.ConfigError(
+        f"method.mixture: {name} has a gradient of its own and cannot be mixed"
+      )
+  return next((p.head for _, _, p in parts if p.head is not None), None)

@@ -41,12 +41,15 @@ def implicit_rewards(arrays, scale: RewardScale):
   return tuple(rewards)
 
 
-def pair_metrics(arrays, batch, scale: RewardScale):
-  """Metrics over the valid pairs of a batch."""
-  b = batch.example_weight.shape[0]
-  m = arrays["pair_valid"].shape[0] // b
-  weight = arrays["pair_valid"] * jnp.repeat(batch.example_weight, m)
-  chosen, rejected = implicit_rewards(arrays, scale)
+def margin_metrics(chosen, rejected, arrays, weight):
+  """What rewards of pairs tell, whatever gave them.
+
+  Args:
+    chosen: [N], rewards of the better responses.
+    rejected: [N], of the others.
+    arrays: chosen_lengths and rejected_lengths [N].
+    weight: [N], how much each pair counts.
+  """
   margin = chosen - rejected
   correct = (margin > 0).astype(jnp.float32)
   longer = arrays["chosen_lengths"] - arrays["rejected_lengths"]
@@ -54,13 +57,11 @@ def pair_metrics(arrays, batch, scale: RewardScale):
   def of(values, w=weight):
     return types.weighted(values, w)
 
-  metrics = {
+  return {
     "rewards/chosen": of(chosen),
     "rewards/rejected": of(rejected),
     "rewards/margins": of(margin),
     "rewards/accuracies": of(correct),
-    "logps/chosen": of(arrays["chosen_logps"]),
-    "logps/rejected": of(arrays["rejected_logps"]),
     "length/chosen": of(arrays["chosen_lengths"]),
     "length/rejected": of(arrays["rejected_lengths"]),
     "length_bias/accuracy_chosen_longer": of(correct, weight * (longer > 0)),
@@ -70,6 +71,23 @@ def pair_metrics(arrays, batch, scale: RewardScale):
     "moments/margin_margin": of(margin * margin),
     "moments/length_length": of(longer * longer),
     "moments/margin_length": of(margin * longer),
+  }
+
+
+def pair_metrics(arrays, batch, scale: RewardScale):
+  """Metrics over the valid pairs of a batch."""
+  b = batch.example_weight.shape[0]
+  m = arrays["pair_valid"].shape[0] // b
+  weight = arrays["pair_valid"] * jnp.repeat(batch.example_weight, m)
+  chosen, rejected = implicit_rewards(arrays, scale)
+
+  def of(values, w=weight):
+    return types.weighted(values, w)
+
+  metrics = {
+    **margin_metrics(chosen, rejected, arrays, weight),
+    "logps/chosen": of(arrays["chosen_logps"]),
+    "logps/rejected": of(arrays["rejected_logps"]),
   }
   if "ref_chosen_logps" in arrays:
     metrics["drift/chosen_logps"] = of(

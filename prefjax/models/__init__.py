@@ -18,12 +18,20 @@ from prefjax.models.pretrained import (
   load_config,
   save_pretrained,
 )
+from prefjax.models.reward_heads import (
+  GeneralPreferenceHead,
+  PreferenceHeads,
+  RewardHead,
+)
 
 __all__ = [
   "DecoderConfig",
+  "GeneralPreferenceHead",
   "GroupHidden",
   "LoraSpec",
   "Model",
+  "PreferenceHeads",
+  "RewardHead",
   "Rope",
   "Slot",
   "from_pretrained",

@@ -40,6 +40,8 @@ PRODUCERS: dict[str, Callable[..., list]] = {
   "step_pairs": language.step_pair_records,
   "joint": language.joint_records,
   "rationale": language.rationale_records,
+  "labelled": language.labelled_records,
+  "steered": language.steered_records,
 }
 _LANGUAGES = {
   "easy": language.EASY,

@@ -412,6 +412,9 @@ class StageRun:
       self.run, self.objective, self.stage, still, stored
     )
 
+  def export(self, params: Any, folder: pathlib.Path) -> None:
+    """Writes what goes beside the exported policy; nothing here."""
+
 
 def _with_empty_references(batch: types.Batch) -> types.Batch:
   """The batch with a place for reference log-probs."""

@@ -17,7 +17,7 @@ from prefjax import config as config_lib
 from prefjax.core import errors
 from prefjax.models import base
 from prefjax.models import lora as lora_lib
-from prefjax.runs import advice, online, stage_run
+from prefjax.runs import advice, online, reward_stage, stage_run
 from prefjax.runs import resume as resume_lib
 from prefjax.runs import run as run_lib
 from prefjax.runs import stages as stages_lib
@@ -108,6 +108,8 @@ def train(
 def _part(run: Run, stage: stages_lib.Stage) -> stage_run.StageRun:
   if stage.method.online is not None:
     return online.OnlineStageRun(run, stage)
+  if stage.method.head is not None:
+    return reward_stage.RewardStageRun(run, stage)
   return stage_run.StageRun(run, stage)
 
 
@@ -191,7 +193,7 @@ class _Driver:
         if outcome.interrupted:
           return Outcome(run.workdir, step, True, self.stop.exit_status, None)
       policy, opt_state = state.params["policy"], state.opt_state
-    report = self._finish(policy)
+    report = self._finish(state)
     return Outcome(run.workdir, step, False, 0, report)
 
   def _stage(self, own: stage_run.StageRun, state, still, step, metadata):
@@ -287,12 +289,14 @@ class _Driver:
     self.writer.flush()
     return result
 
-  def _finish(self, policy: Any) -> pathlib.Path | None:
+  def _finish(self, state: Any) -> pathlib.Path | None:
     run, log = self.run, self.run.config.log
     if jax.process_index() != 0:
       return None
     if log.export:
-      export_policy(run, policy, run.workdir / "policy")
+      folder = run.workdir / "policy"
+      export_policy(run, state.params["policy"], folder)
+      self.parts[-1].export(state.params, folder)
     if not log.report:
       return None
     from prefjax.analysis import report

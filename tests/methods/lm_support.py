@@ -40,6 +40,9 @@ RESPONSES = {
   "history": 1,
   "joint": 1,
   "blind": 3,
+  "rated": 3,
+  "steps": 1,
+  "groups": 3,
 }
 # The same for groups beside 'main' that have another number.
 GROUP_RESPONSES = {"rationale": 1, "better": 1, "worse": 1}
@@ -104,6 +107,8 @@ def batch(kind, ids=range(8), *, weight=None, inputs=("main",), **slots):
     fields["scores"] = np.stack([2 + ids % 3, ids % 2], 1).astype(np.float32)
   elif kind in ("unpaired", "kto"):
     fields["scores"] = (ids % 3 > 0).astype(np.float32)[:, None]
+  elif kind == "groups":
+    fields["scores"] = -np.abs(_drawn(ids, (k,), 5))
   elif kind == "ranked":
     # Ragged: every fourth example lacks its last response and its pairs.
     full = ids % 4 != 1
@@ -121,6 +126,14 @@ def batch(kind, ids=range(8), *, weight=None, inputs=("main",), **slots):
     if name not in groups:
       own = GROUP_RESPONSES.get(name, k)
       groups[name] = group(ids, own, salt=salt, **slots)
+  if kind == "groups":  # the same samples after another prompt
+    groups["prior"] = dataclasses.replace(
+      groups["prior"],
+      **{n: getattr(groups["main"], n) for n in ("response", "token_mask",
+         "token_weights", "response_mask")},
+    )  # fmt: skip
+  if kind == "steps":
+    groups = {name: _in_steps(part) for name, part in groups.items()}
   if kind == "joint":
     groups = {name: _joint(part) for name, part in groups.items()}
   return types.Batch(
@@ -157,12 +170,32 @@ def _joint(part):
   return dataclasses.replace(part, segments=segments)
 
 
+def _in_steps(part):
+  """The group with a step for each two tokens."""
+  segments = np.broadcast_to(
+    np.arange(part.response.shape[-1]) // 2, part.response.shape
+  ).astype(np.int32)
+  return dataclasses.replace(part, segments=segments)
+
+
 def _extras(kind, ids, slots):
   """What the records of a kind bring besides."""
   extras = {"flip_rate": (0.1 * (ids % 6)).astype(np.float32)}
   if kind == "mapl":
     extras["direction"] = (ids % 3 - 1).astype(np.int32)
     extras["intra"] = (ids % 4 != 1).astype(np.int32)
+  if kind == "pair":
+    extras["label"] = (ids // 2 % 2).astype(np.float32)
+    extras["tie"] = (ids % 4 == 3).astype(np.float32)
+  if kind == "rated":
+    extras["ratings"] = np.round(2 + _drawn(ids, (slots[0], 5), 6))
+    mask = _drawn(ids, (slots[0], 5), 7) > -1
+    extras["rating_mask"] = mask.astype(np.float32)
+  if kind == "steps":
+    labels = np.stack([ids % 3 > 0, ids % 2 > 0], 1).astype(np.int32)
+    labels[ids % 4 == 1, 1] = -1  # unknown
+    extras["step_labels"] = labels
+    extras["first_error"] = np.full(len(ids), -2, np.int32)
   if kind == "prompt":
     extras["returns"] = _drawn(ids, slots, 2)
     extras["old_values"] = _drawn(ids, slots, 3)
@@ -201,6 +234,10 @@ def start(method, key=0, dtype=jnp.float32):
     head = bool(wanted.get(role, set()) & with_head)
     place = params if role in method_lib.TRAINED_ROLES else frozen
     place[role] = tree(role, head=head, dtype=dtype)
+  if method.head is not None:
+    params["reward"] = method.head.init(
+      jax.random.key(7), CONFIG.hidden_size, dtype
+    )
   state = method.init_state(jax.random.key(0))
   return methods.Init(params, frozen, state)
 

@@ -6,11 +6,13 @@ A gradient of a table is the gradient of the method in that output, row by
 row, so properties of a method can be told from those of models, in no time.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from prefjax import methods
 from prefjax.methods import method as method_lib
+from prefjax.models import base
 
 EXAMPLES, RESPONSES, TOKENS, WIDTH = 12, 3, 4, 5
 _SHAPES = {
@@ -23,6 +25,8 @@ _SHAPES = {
   "hidden_prompt_end": (WIDTH,),
   "hidden_response_end": (RESPONSES, WIDTH),
 }
+# What a head reads; its own parameters are constants here.
+_UNDER_A_HEAD = ("hidden", "hidden_prompt_end")
 _NEGATIVE = ("token_logps",)
 
 
@@ -46,8 +50,11 @@ class TableObjective(methods.Objective):
 
     for (role, group), wanted in sorted(self.method.needs.items()):
       place = params if role in method_lib.TRAINED_ROLES else frozen
+      names = dict.fromkeys(n for n in wanted if n != "head")
+      if "head" in wanted:
+        names.update(dict.fromkeys(_UNDER_A_HEAD))
       place.setdefault(role, {})[group] = {
-        name: table(_SHAPES[name], name in _NEGATIVE) for name in wanted
+        name: table(_SHAPES[name], name in _NEGATIVE) for name in names
       }
     for name, need in sorted(self.method.vocab.items()):
       # As large as a divergence or a log-probability of a token.
@@ -60,8 +67,18 @@ class TableObjective(methods.Objective):
       }
     return methods.Init(params, frozen, self.method.init_state(None))
 
+  def _head(self, found, group, keys):
+    """Arrays of the method's head, from tables of hidden states."""
+    head = self.method.head.init(jax.random.key(3), WIDTH, jnp.float32)
+    states = base.GroupHidden(
+      predict=found["hidden"],
+      at=found["hidden"],
+      prompt_end=found["hidden_prompt_end"],
+    )
+    return self.method.head.apply(head, states, group, keys)
+
   def outputs(self, params, frozen, batch, method_state, keys):
-    del method_state, keys
+    del method_state
     ids = batch.example_id
 
     def look_up(table, group):
@@ -77,7 +94,10 @@ class TableObjective(methods.Objective):
     for (role, name), wanted in self.method.needs.items():
       group = batch.groups[name]
       tables = (params if role in params else frozen)[role][name]
-      out[role, name] = {w: look_up(tables[w], group) for w in wanted}
+      found = {w: look_up(tables[w], group) for w in tables}
+      if "head" in wanted:
+        found.update(self._head(found, group, keys))
+      out[role, name] = found
     for name, need in self.method.vocab.items():
       group = batch.groups[need.streams[0][1]]
       tables = params["vocab"][name]

@@ -36,6 +36,10 @@ from prefjax.data.language.sampling import (
   task,
   tasks,
 )
+from prefjax.data.language.score_producers import (
+  labelled_records,
+  steered_records,
+)
 from prefjax.data.language.scoring import (
   ASPECTS,
   aspects,
@@ -77,6 +81,7 @@ __all__ = [
   "gold_reward",
   "gold_rewards",
   "joint_records",
+  "labelled_records",
   "pair_records",
   "parse",
   "prompt_records",
@@ -86,6 +91,7 @@ __all__ = [
   "sample",
   "sft_records",
   "split_of",
+  "steered_records",
   "step_pair_records",
   "step_records",
   "task",
