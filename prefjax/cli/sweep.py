@@ -3,6 +3,7 @@
 """`prefjax sweep`: one config, many settings, a table."""
 
 import pathlib
+import shlex
 import sys
 
 from prefjax import config as config_lib
@@ -38,17 +39,8 @@ def main(argv: list[str]) -> int:
   runs = [_planned(spec, changes, one, f"{path}") for one in listed]
   if args.dry_run:
     for run in runs:
-      print(
-        " ".join(
-          [
-            "prefjax",
-            "train",
-            f"--config={spec}",
-            *changes,
-            *plan.words(run.overrides),
-          ]
-        )
-      )
+      words = [f"--config={spec}", *changes, *plan.words(run.overrides)]
+      print(shlex.join(["prefjax", "train", *words]))
     return 0
   workdir = pathlib.Path(args.workdir or f"runs/sweeps/{path.stem}")
 

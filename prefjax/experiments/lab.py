@@ -43,7 +43,6 @@ from prefjax.data import (
 from prefjax.methods import language_model
 from prefjax.methods import method as method_lib
 from prefjax.models import base
-from prefjax.runs import data as run_data
 from prefjax.runs import held_out, scoring
 from prefjax.train import metrics as metrics_lib
 from prefjax.train import optim
@@ -339,7 +338,17 @@ class Lab:
       with a reference also reward_accuracy, reward_margin (nats),
       chosen_drift and rejected_drift (nats).
     """
-    source = run_data.eval_source(self._store(rows, "pair"), _EVAL_ROWS)
+    source = pipeline.Source(
+      self._store(rows, "pair"),
+      pipeline.Options(
+        batch_size=_EVAL_ROWS,
+        shuffle=False,
+        epochs=1,
+        remainder="fill",
+        window=1,
+        buckets=(self._slots,),
+      ),
+    )
 
     def score(weights):
       return held_out.score_pairs(self._scorer, weights, source, _as_it_is)
