@@ -21,14 +21,20 @@ SIZE = (5.2, 3.4)
 WIDE = 10.6
 
 
-def figure(columns: int = 1, size: tuple[float, float] = SIZE, **options):
-  """(figure, axes list), styled."""
+def figure(
+  columns: int = 1,
+  size: tuple[float, float] = SIZE,
+  *,
+  rows: int = 1,
+  **options,
+):
+  """(figure, axes list row by row), styled."""
   from matplotlib import figure as mpl_figure
   from matplotlib.backends import backend_agg
 
   out = mpl_figure.Figure(figsize=size, dpi=_DPI, layout="constrained")
   backend_agg.FigureCanvasAgg(out)
-  axes = out.subplots(1, columns, squeeze=False, **options)[0]
+  axes = out.subplots(rows, columns, squeeze=False, **options).ravel()
   for axis in axes:
     for side in ("top", "right"):
       axis.spines[side].set_visible(False)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefjax import version
-from prefjax.analysis import plots, run_files, summary
+from prefjax.analysis import plots, rollouts, run_files, summary
 from prefjax.analysis import report_page as html_page
 from prefjax.core import errors
 
@@ -147,6 +147,7 @@ def draw_figures(
     "rewards": plots.rewards_curve(folder / "rewards.png", run.metrics),
     "logps": plots.logps_curve(folder / "logps.png", run.metrics),
     "loss": plots.loss_curve(folder / "loss.png", run.metrics),
+    "rollouts": rollouts.round_curves(folder / "rollouts.png", run.metrics),
     "optimizer": plots.optimizer_curve(folder / "optimizer.png", run.metrics),
   }
   return {name: path for name, path in drawn.items() if path is not None}

@@ -101,8 +101,13 @@ _CAPTIONS = {
     " is overconfident.",
   ),
   "optimizer": ("Optimiser", "Global gradient norm and learning rate."),
+  "rollouts": (
+    "Rounds of rollouts",
+    "Each point is a round of the policy's own samples, diamonds are held-out"
+    " evaluations. A group whose responses all score alike teaches nothing.",
+  ),
 }
-_BROAD = frozenset({"gold", "rewards", "length_bias", "optimizer"})
+_BROAD = frozenset({"gold", "rewards", "length_bias", "optimizer", "rollouts"})
 
 
 def escape(value: Any) -> str:

@@ -299,8 +299,9 @@ class _Driver:
       self.parts[-1].export(state.params, folder)
     if not log.report:
       return None
-    from prefjax.analysis import report
+    from prefjax.analysis import report, rollouts
 
+    rollouts.write_page(run.workdir)
     return report.from_workdir(run.workdir)
 
 

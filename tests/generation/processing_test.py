@@ -108,3 +108,25 @@ def test_standard_leaves_out_what_changes_nothing():
 def test_values_out_of_range(arguments, message):
   with pytest.raises(errors.ConfigError, match=message):
     processing.standard(*arguments)
+
+
+def test_min_p():
+  logits = np.log(np.asarray([0.5, 0.26, 0.24, 1e-9], np.float32))
+  for p, want in (
+    (0.5, [True, True, False, False]),
+    (1.0, [True] + [False] * 3),
+  ):
+    kept = np.asarray(_apply(logits, processing.MinP(p))).ravel()
+    np.testing.assert_array_equal(np.isfinite(kept), want)
+
+
+def test_repetition_penalty_looks_at_prompt_and_response():
+  logits = jnp.asarray([[[2.0, -2.0, 4.0, 1.0, -1.0]]])
+  history = processing.History(
+    prompt=jnp.asarray([[4, 0]]),  # 4 is a pad
+    prompt_mask=jnp.asarray([[False, True]]),
+    tokens=jnp.asarray([[[1, 3]]]),  # 3 is not drawn yet
+    step=jnp.int32(1),
+  )
+  found = processing.RepetitionPenalty(2.0)(logits, history)
+  np.testing.assert_allclose(found[0, 0], [1.0, -4.0, 4.0, 1.0, -1.0])
