@@ -59,7 +59,8 @@ class ModelConfig:
     dtype: of the parameters.
     compute_dtype: of the arithmetic.
     layout: "shared" computes each prompt once, "concat" once a response.
-    remat: what the backward pass keeps: "none" (all), "dots", "full".
+    remat: what the backward pass keeps: "none" (all), "dots", "full", or
+      "auto" for the first of them that fits the device's memory.
     attention: "auto" picks by platform and size, see
       `prefjax/models/attention_choice.py`: "xla", "blocked", "splash".
     lora: adapter.
@@ -74,7 +75,7 @@ class ModelConfig:
     "float32", choices=("float32", "bfloat16", "float64")
   )
   layout: str = _field("shared", choices=("shared", "concat"))
-  remat: str = _field("none", choices=("none", "dots", "full"))
+  remat: str = _field("none", choices=("none", "dots", "full", "auto"))
   attention: str = _field("auto", choices=("auto", "xla", "blocked", "splash"))
   lora: LoraConfig = dataclasses.field(default_factory=LoraConfig)
 
@@ -114,6 +115,8 @@ class DataConfig:
     remainder: "wrap", "drop" or "fill" at the end of an epoch.
     window: batches sorted by length together.
     buckets: ((prompt, response), ...) slots; () picks three.
+    pack: layers run over the tokens of a batch and few of its pads; changes
+      no result. Pays where lengths differ much.
     cache_dir: folder of tokenised data; "" keeps them in memory.
     prefetch: batches made ahead.
   """
@@ -146,6 +149,7 @@ class DataConfig:
   remainder: str = _field("wrap", choices=("wrap", "drop", "fill"))
   window: int = _field(16, 1)
   buckets: tuple = ()
+  pack: bool = False
   cache_dir: str = ""
   prefetch: int = _field(2, 1, 64)
 

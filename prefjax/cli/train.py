@@ -17,6 +17,9 @@ def main(argv: list[str]) -> int:
     kind="folder",
     required=True,
   )
+  flags.boolean(
+    "dry_run", False, "compile, print the plan, and write and train nothing"
+  )
   if any(word in ("--help", "-h") for word in argv):
     flags.parse(argv)
   raw, rest = config_flag.load(argv)
@@ -26,6 +29,11 @@ def main(argv: list[str]) -> int:
   from prefjax.runs import caching
 
   caching.keep_compiled()
+  if args.dry_run:
+    from prefjax.runs import dry_run
+
+    print(dry_run.report(config.parse(raw)))
+    return 0
   outcome = runs.train(config.parse(raw), args.workdir)
   if outcome.interrupted:
     print(

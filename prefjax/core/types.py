@@ -8,6 +8,7 @@ Masks come from lengths, never from token ids, so pad = eos is safe.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,18 +18,22 @@ import jax.numpy as jnp
 Array = Any  # numpy.ndarray on the host, jax.Array inside a step
 
 
-def _pytree(cls):
-  """A frozen keyword-only dataclass whose fields are all pytree children."""
+def _pytree(cls, static: tuple[str, ...] = ()):
+  """A frozen keyword-only dataclass whose fields are pytree children.
+
+  Those named in `static` are part of the structure instead.
+  """
   cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+  names = [f.name for f in dataclasses.fields(cls)]
   jax.tree_util.register_dataclass(
     cls,
-    data_fields=[f.name for f in dataclasses.fields(cls)],
-    meta_fields=[],
+    data_fields=[name for name in names if name not in static],
+    meta_fields=list(static),
   )
   return cls
 
 
-@_pytree
+@functools.partial(_pytree, static=("packed",))
 class Group:
   """B prompts with K responses each; responses share their prompt.
 
@@ -51,8 +56,14 @@ class Group:
     advantages: float32 [B, K] or [B, K, R] or None.
     prompt_limit: int32 [B, K, R] or None, how many prompt tokens a response
       token may see (simultaneous generation).
-    images: float32 [B, I, H, W, C] or None, inputs of a vision encoder.
-    frames: float32 [B, F, H, W, C] or None, a clip.
+    images: float32 [B, I, H, W, C] in [0, 1] or None, inputs of a vision
+      encoder; left-aligned, shared by the K responses.
+    image_mask: bool [B, I] or None, which images are real.
+    frames: float32 [B, F, H, W, C] or None, a clip in the order of time.
+    frame_mask: bool [B, F] or None, which frames are real.
+    packed: (prompt, response) slots a group that layers run over, of the P
+      and K R; static. Device by device the tokens of all groups fit into so
+      many slots a group. None where they run over all slots.
   """
 
   prompt: Array
@@ -70,7 +81,10 @@ class Group:
   advantages: Array | None = None
   prompt_limit: Array | None = None
   images: Array | None = None
+  image_mask: Array | None = None
   frames: Array | None = None
+  frame_mask: Array | None = None
+  packed: tuple[int, int] | None = None
 
   @property
   def shape(self) -> tuple[int, int, int, int]:

@@ -31,8 +31,8 @@ class Index:
     example_id: int32 [N], strictly increasing.
     weight: float32 [N].
     prompt_hash: int64 [N], equal for equal prompts.
-    sizes: int32 [N, G, 4]: prompt tokens, tokens of the longest response,
-      responses, pairs.
+    sizes: int32 [N, G, 5]: prompt tokens, tokens of the longest response,
+      responses, pairs, tokens of all responses.
   """
 
   groups: tuple[str, ...]
@@ -48,7 +48,7 @@ class Index:
 
   def largest(self, group: str) -> tuple[int, int, int, int]:
     """Largest (prompt, response, responses, pairs) of a group."""
-    column = self.sizes[:, self.groups.index(group)]
+    column = self.sizes[:, self.groups.index(group), :4]
     return tuple(int(v) for v in column.max(axis=0))
 
   def to_bytes(self) -> bytes:
@@ -92,7 +92,7 @@ class Builder:
     self._ids: list[int] = []
     self._weights: list[float] = []
     self._hashes: list[int] = []
-    self._sizes: list[list[tuple[int, int, int, int]]] = []
+    self._sizes: list[list[tuple[int, ...]]] = []
     self._groups: tuple[str, ...] | None = None
     self._has: dict[str, tuple[str, ...]] = {}
     self._extras: dict[str, tuple[str, tuple[int, ...]]] = {}
@@ -145,6 +145,7 @@ class Builder:
           group.longest,
           len(group.lengths),
           -1 if group.pairs is None else len(group.pairs),
+          len(group.tokens),
         )
         for group in example.groups.values()
       ]
@@ -175,7 +176,7 @@ class Builder:
       example_id=np.asarray(self._ids, np.int32),
       weight=np.asarray(self._weights, np.float32),
       prompt_hash=np.asarray(self._hashes, np.int64),
-      sizes=np.asarray(self._sizes, np.int32).reshape(-1, len(groups), 4),
+      sizes=np.asarray(self._sizes, np.int32).reshape(-1, len(groups), 5),
     )
 
 

@@ -21,6 +21,7 @@ from prefjax.data import (
   examples,
   indexes,
   order,
+  packing,
   permutation,
   schema,
 )
@@ -112,6 +113,8 @@ class Source:
       remainder=options.remainder,
       window=options.window if options.shuffle else 1,
     )
+    self._packer: packing.Packer | None = None
+    self._process_count = process_count
     local = size // process_count
     self._slice = slice(process_index * local, (process_index + 1) * local)
     self.global_batch_size = size
@@ -140,9 +143,51 @@ class Source:
     """What became of the records; see `encoding.EncodeReport`."""
     return self._store.report
 
+  def pack(self, cells: packing.Cells) -> None:
+    """Packs batches from here on; they hold the same examples as before.
+
+    Args:
+      cells: how a step cuts batches.
+
+    Raises:
+      ConfigError: the cells do not divide the batch, or examples borrow
+        responses from their neighbours in it.
+    """
+    if self._store.mismatched:
+      raise errors.ConfigError(
+        f"data.pack: the group {self._store.mismatched!r} follows from the"
+        " order of a batch, which packing changes; set it to False"
+      )
+    if self.global_batch_size % cells.count:
+      raise errors.ConfigError(
+        f"data.pack: {self.global_batch_size} rows are not a multiple of"
+        f" {cells.devices} devices times {cells.parts} micro-batches"
+      )
+    if cells.devices % self._process_count:
+      raise errors.ConfigError(
+        f"data.pack: {cells.devices} devices are not a multiple of"
+        f" {self._process_count} processes"
+      )
+    self._packer = packing.Packer(
+      self._index,
+      self._levels,
+      self._needed,
+      cells,
+      self._order.rows,
+      self.num_steps,
+      self._index.groups,
+    )
+
+  def _rows(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """(example rows [B], which of them count) of a step, in their places."""
+    rows, real = self._order.rows(step)
+    return (
+      (rows, real) if self._packer is None else self._packer.arrange(rows, real)
+    )
+
   def example_ids(self, step: int) -> np.ndarray:
     """int32 [B]: the examples of a step over all processes."""
-    rows, _ = self._order.rows(step)
+    rows, _ = self._rows(step)
     return self._index.example_id[rows]
 
   def level(self, step: int) -> int:
@@ -215,8 +260,9 @@ class Source:
     Raises:
       ValueError: the step is outside the epochs asked for.
     """
-    rows, real = self._order.rows(step)
+    rows, real = self._rows(step)
     level = self._levels[int(self._needed[rows].max())]
+    packed = {} if self._packer is None else self._packer.slots(rows)
     own, counts = rows[self._slice], real[self._slice]
     parts = self._get(own)
     groups = {
@@ -225,6 +271,8 @@ class Source:
       )
       for name, shape in level.items()
     }
+    for name, slots in packed.items():
+      groups[name] = dataclasses.replace(groups[name], packed=slots)
     if self._store.mismatched:
       first = self._index.groups[0]
       others = self._get(self._partners(rows, real)[self._slice])

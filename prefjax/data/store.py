@@ -26,7 +26,7 @@ from typing import Any, Protocol
 from prefjax.core import errors
 from prefjax.data import encoding, examples, indexes, schema
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 _INDEX = "index.npz"
 _DROPPED = "dropped.jsonl"

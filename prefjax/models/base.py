@@ -26,6 +26,7 @@ from prefjax.models import (
 )
 from prefjax.models import config as config_lib
 from prefjax.models import lora as lora_lib
+from prefjax.models import packing as packing_lib
 from prefjax.models import spread as spread_lib
 
 LAYOUTS = ("shared", "concat")
@@ -43,11 +44,16 @@ class GroupHidden(NamedTuple):
       the last prompt token.
     at: [B, K, R, D], the state at response token t (reward, value heads).
     prompt_end: [B, D], the state at the last prompt token.
+    packed: where rows are packed, [C, m, D]: what `predict` holds at real
+      tokens, and little besides. See `logps.token_logps`.
+    packing: which of them is where, or None.
   """
 
   predict: jax.Array
   at: jax.Array
   prompt_end: jax.Array
+  packed: jax.Array | None = None
+  packing: packing_lib.Packing | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +163,20 @@ class Model:
     repeats = 1 if layout == "shared" else k
     spread = _spread(sharding)
     rows = make(config, grid, attention_choice.Choice(attention, spread))
+    packing = None
+    drops = lora is not None and key is not None and self.lora.dropout
+    # Adapter dropout is drawn by rows, and an encoder's features are none of
+    # the tokens that slots were counted for.
+    if group.packed and layout == "shared" and not (drops or prefix):
+      ways = 1 if spread is None else spread.count(spread.rows)
+      cells = ways if b % ways == 0 else 1
+      packing = packing_lib.make(prompt_mask, token_mask, group.packed, cells)
+      rows = layouts.packed(rows, packing)
     x = self._run(params, rows, lora, key, remat, repeats, spread)
+    packed = None
+    if packing is not None:
+      packed = packing.predictors(x)
+      x = packing.unpack(x, b)
     p = p + prefix
     if layout == "shared":
       prompt_end = x[:, p - 1]  # [B, D]
@@ -168,7 +187,7 @@ class Model:
       first = x[:, p - 1].reshape(b, k, -1)
       prompt_end = first[:, 0]
     predict = jnp.concatenate([first[:, :, None], at[:, :, :-1]], axis=2)
-    return GroupHidden(predict=predict, at=at, prompt_end=prompt_end)
+    return GroupHidden(predict, at, prompt_end, packed, packing)
 
   def rows(
     self,

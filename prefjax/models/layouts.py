@@ -22,6 +22,7 @@ import jax.numpy as jnp
 
 from prefjax.models import attention, attention_choice, splash
 from prefjax.models import config as config_lib
+from prefjax.models import packing as packing_lib
 from prefjax.models import rope as rope_lib
 
 Config = config_lib.DecoderConfig
@@ -205,6 +206,28 @@ def _structured_mix(config: Config, grid: Grid, table, window, impl: str):
     return jnp.concatenate([prompt_out[:, 0], response_out], axis=1), None
 
   return mix
+
+
+def packed(rows: Rows, packing: packing_lib.Packing) -> Rows:
+  """The same rows with the pads between their tokens left out.
+
+  Attention unpacks what it is given, and is the same attention.
+  """
+  n = rows.x.shape[0]
+
+  def wrap(mix):
+    def packed_mix(q, key, v, cache=None):
+      args = (packing.unpack(a, n) for a in (q, key, v))
+      out, kept = mix(*args, cache=cache)
+      return packing.pack(out), kept
+
+    return packed_mix
+
+  return Rows(
+    packing.pack(rows.x),
+    packing.pack(rows.positions),
+    [wrap(mix) for mix in rows.mixes],
+  )
 
 
 def concat(config: Config, grid: Grid, how: Choice = DEFAULT) -> Rows:

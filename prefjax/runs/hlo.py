@@ -339,7 +339,7 @@ class _Walker:
     total = 0.0
     for operand, parameter in zip(operands, _parameters(inside), strict=False):
       users = [i for i in inside.values() if parameter.name in i.operands]
-      if users and all(u.opcode in ("dynamic-slice", "gather") for u in users):
+      if users and all(_is_slice(u, parameter.name) for u in users):
         is_here = any(not a.is_local for a in operand.arrays)
         total += is_here * sum(a.bytes for u in users for a in u.arrays)
       elif _is_updated(users, parameter.name):
@@ -353,6 +353,12 @@ class _Walker:
       update = inside.get(root.operands[1])
       return total + (sum(a.bytes for a in update.arrays) if update else 0)
     return total + instruction.bytes
+
+
+def _is_slice(user: Instruction, name: str) -> bool:
+  """Whether an instruction reads a part of an array and nothing else."""
+  is_slice = user.opcode in ("dynamic-slice", "gather")
+  return is_slice and user.operands[0] == name
 
 
 def _is_updated(users, name: str) -> bool:

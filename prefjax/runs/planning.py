@@ -191,7 +191,7 @@ def plan(part: StageRun, given: Inputs) -> Plan:
     updates=stage.stop - stage.start,
     rows=b,
     shape=(b, k, p, r),
-    tokens=int(shape.tokens),
+    tokens=b * sum(group.packed) if group.packed else int(shape.tokens),
     weights=_size(run.source.model.shapes()),
     trained=_size(given.state.params),
     state_bytes=_device_bytes((given.state, given.still)),

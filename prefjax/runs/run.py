@@ -11,10 +11,11 @@ from typing import Any
 from prefjax import config as config_lib
 from prefjax import kernels
 from prefjax.core import errors, prng
+from prefjax.data import packing
 from prefjax.methods import language_model
 from prefjax.models import lora as lora_lib
 from prefjax.runs import models as run_models
-from prefjax.runs import scoring
+from prefjax.runs import remat, scoring
 from prefjax.runs import stages as stages_lib
 from prefjax.train import mesh as mesh_lib
 from prefjax.train import placement
@@ -59,6 +60,9 @@ class Run:
       sharding=self._sharding(),
     )
     self.stages = stages_lib.prepare(config, self.source, self.workdir)
+    self._pack()
+    if self.compute.remat == remat.AUTO:
+      self.compute = dataclasses.replace(self.compute, remat=self._remat())
     self._initial: Any = None
     self.scorer = scoring.scorer(
       self.source.model,
@@ -72,6 +76,38 @@ class Run:
       return None
     return kernels.Sharding(
       self.place.mesh, rows=mesh_lib.BATCH_AXES, vocab="tensor", hidden="fsdp"
+    )
+
+  def _pack(self) -> None:
+    """Packs the batches of stages whose data section says so."""
+    ways = mesh_lib.batch_ways(self.place.mesh)
+    for stage in self.stages:
+      own = stage.config
+      if own.data.pack and stage.method.online is None:
+        stage.source.pack(packing.Cells(ways, own.train.micro_batches))
+
+  def _remat(self) -> str:
+    """What the backward pass keeps, by the memory of a device."""
+    groups = []
+    for stage in self.stages:
+      group = stage.source.batch(0).groups[stage.method.inputs[0]]
+      rows = stage.source.global_batch_size
+      largest = stage.source.batch_shapes()[-1][stage.method.inputs[0]]
+      groups.append(
+        remat.resized(group, rows // stage.config.train.micro_batches, largest)
+      )
+    mesh, dtype = self.place.mesh, self.source.dtype
+    shapes = self.source.model.shapes(dtype)
+    placed = self.place.shardings(shapes, RULES)
+    # Weights, a reference, gradients and two moments.
+    fixed = 5 * remat.placed_bytes(shapes, placed)
+    return remat.choose(
+      self.source.model,
+      self.compute,
+      groups,
+      dtype=dtype,
+      fixed=fixed,
+      memory=remat.device_bytes(mesh.devices.flat[0], mesh.size),
     )
 
   # --- weights ---------------------------------------------------------------
