@@ -18,7 +18,7 @@ from prefjax import kernels
 from prefjax.core import checks, errors, prng, types
 from prefjax.methods import method as method_lib
 from prefjax.methods import objective as objective_lib
-from prefjax.models import base, heads, spread
+from prefjax.models import base, heads, logps, spread
 
 REFERENCES = ("live", "precomputed", "none")
 BASE = "base"  # frozen weights under a trained adapter
