@@ -36,7 +36,7 @@ def _answer(response: schema.Text) -> str:
   return response if isinstance(response, str) else response[-1]["content"]
 
 
-def _as(like: schema.Text, role: str, text: str) -> schema.Text:
+def as_turn(like: schema.Text, role: str, text: str) -> schema.Text:
   """Text, or one message where `like` is a conversation."""
   if isinstance(like, str):
     return text
@@ -58,7 +58,10 @@ def blind(record: Record, *, pairs: str, eos: bool) -> Groups:
   return {
     "main": dataclasses.replace(
       main,
-      responses=(*main.responses, _as(main.responses[0], "assistant", text)),
+      responses=(
+        *main.responses,
+        as_turn(main.responses[0], "assistant", text),
+      ),
       # The pair is the default one; a score of the blind response is unknown.
       scores=None,
       prefixes=None if prefixes is None else (*prefixes, ""),
@@ -79,8 +82,8 @@ def rationale(record: Record, *, pairs: str, eos: bool) -> Groups:
   return {
     "main": main,
     "rationale": group_texts.GroupText(
-      prompt=_as(main.prompt, "user", asked),
-      responses=(_as(main.responses[0], "assistant", reason),),
+      prompt=as_turn(main.prompt, "user", asked),
+      responses=(as_turn(main.responses[0], "assistant", reason),),
       eos=eos,
     ),
   }
@@ -98,7 +101,7 @@ def orders(record: Record, *, pairs: str, eos: bool) -> Groups:
     "main": dataclasses.replace(
       main,
       responses=tuple(
-        _as(main.responses[0], "assistant", BOTH.format(first=a, second=b))
+        as_turn(main.responses[0], "assistant", BOTH.format(first=a, second=b))
         for a, b in ((better, worse), (worse, better))
       ),
       prefixes=None,

@@ -104,6 +104,7 @@ from prefjax.losses.robust import (
 from prefjax.losses.running import ema_moments, running_mean_update
 from prefjax.losses.stepwise import step_dpo
 from prefjax.losses.token_level import sampo, sampo_masks
+from prefjax.losses.tool_traces import themis
 from prefjax.losses.unpaired import (
   apo_zero_unpaired,
   bco_udm_weight,
@@ -209,6 +210,7 @@ __all__ = [
   "strength_bt",
   "swav",
   "tdpo",
+  "themis",
   "token_kl",
   "value_clip",
   "weighted_sum",

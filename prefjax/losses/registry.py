@@ -31,6 +31,7 @@ from prefjax.losses import (
   robust,
   stepwise,
   token_level,
+  tool_traces,
   unpaired,
   weighting,
 )
@@ -107,6 +108,7 @@ _LOSSES: dict[str, Callable] = {
   "strength_bt": attributes.strength_bt,
   "swav": contrastive.swav,
   "tdpo": divergence.tdpo,
+  "themis": tool_traces.themis,
   "token_kl": distillation.token_kl,
   "wpo": weighting.wpo,
   "xpo": online.xpo,

@@ -212,9 +212,13 @@ class GeneralPreferenceHead:
       out["gates"] = skew.preference_gates(logits)
     return out
 
+  def matrix(self, found) -> jax.Array:
+    """How much each response is preferred to each other one, [B, K, K]."""
+    return skew.preference_matrix(found["embeddings"], found.get("gates"))
+
   def margins(self, found, pairs) -> jax.Array:
     """How much the first response of each pair is preferred, [B, M]."""
-    matrix = skew.preference_matrix(found["embeddings"], found.get("gates"))
+    matrix = self.matrix(found)
     rows = jnp.arange(matrix.shape[0])[:, None]
     return matrix[rows, pairs[..., 0], pairs[..., 1]]
 

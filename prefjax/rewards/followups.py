@@ -8,12 +8,15 @@ Follow-up Likelihood as Reward Signal", arXiv:2409.13948; the remarks are our
 own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from prefjax.core import checks, masking, numerics
+from prefjax.core import checks, errors, masking, numerics
+from prefjax.rewards import sequences
 
 _AGGREGATES = ("mean", "logmeanexp")
 
@@ -225,3 +228,83 @@ def flr_categories(
     )
   share = jnp.asarray(values, categories.dtype) / sum(values)
   return {"reward": categories @ share, "categories": categories}
+
+
+# (ids of dialogue and response, ids of each remark after them, for each of
+# these whether it says the remark itself)
+EncodedFollowups = tuple[list[int], list[list[int]], list[list[bool]]]
+
+
+def plain_followups(
+  tokenizer: Any,
+  dialog: str,
+  response: str,
+  remarks: Sequence[str],
+  role: str = "user",
+) -> EncodedFollowups:
+  """The remarks as the next turn of a plain text."""
+  text = f"{dialog}{response}\n{role.capitalize()}: "
+  ids, ends = sequences.encode_text(tokenizer, text, remarks)
+  whole = len(tokenizer.encode(text))
+  # What a merge took from before the remark does not say it.
+  extra = whole - len(ids)
+  return ids, ends, [[i >= extra for i in range(len(end))] for end in ends]
+
+
+def score_followups(
+  apply_fn: sequences.ApplyFn,
+  params: Any,
+  tokenizer: Any,
+  dialogs: Sequence[str],
+  responses: Sequence[str],
+  followups: Sequence[str],
+  *,
+  role: str = "user",
+  encode: Callable[..., EncodedFollowups] | None = None,
+  max_prompt: int = 2048,
+  batch_size: int = 8,
+) -> np.ndarray:
+  """Log-probability per token of each remark after each dialogue (host).
+
+  All remarks continue one row, so a dialogue is computed once.
+
+  Args:
+    apply_fn: (params, group) -> log-probs of response tokens [B, K, R].
+    params: of the model.
+    tokenizer: with `encode`.
+    dialogs: B texts that the responses continue.
+    responses: B texts.
+    followups: F remarks.
+    role: who makes them.
+    encode: (dialog, response, followups, role) -> EncodedFollowups, for
+      models with a chat template; None writes plain text.
+    max_prompt: longer dialogues lose their beginning, never the remark.
+    batch_size: dialogues of a batch.
+
+  Returns:
+    float32 [B, F]; 0 for an empty remark.
+
+  Raises:
+    DataError: the lists differ in length.
+  """
+  if len(dialogs) != len(responses):
+    raise errors.DataError(
+      f"score_followups: {len(responses)} responses for {len(dialogs)} dialogs"
+    )
+  items, masks = [], []
+  for dialog, response in zip(dialogs, responses, strict=True):
+    if encode is None:
+      found = plain_followups(tokenizer, dialog, response, followups, role)
+    else:
+      found = encode(dialog, response, followups, role)
+    ids, ends, says = found
+    items.append(sequences.Item(sequences.cut_left(ids, max_prompt), ends))
+    masks.append(says)
+  logps = sequences.token_logps(apply_fn, params, items, batch_size=batch_size)
+  out = np.zeros((len(items), len(followups)), np.float32)
+  for row, (rows, says) in enumerate(zip(logps, masks, strict=True)):
+    for column, (values, mask) in enumerate(zip(rows, says, strict=True)):
+      kept = values[np.asarray(mask, bool)] if len(values) else values
+      if len(kept):
+        out[row, column] = np.mean(kept, dtype=np.float64)
+  return out

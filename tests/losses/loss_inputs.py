@@ -164,6 +164,8 @@ def _array(name: str, argument: str, rng) -> np.ndarray:
     return (np.arange(B) % 3 != 1).astype(np.int32)
   if argument.endswith("logits"):
     return 2 * _normal(rng, (*tokens, V))
+  if argument.endswith("segments"):
+    return rng.integers(0, 5, tokens).astype(np.int32)
   if argument.endswith("token_logps"):
     return -np.abs(_normal(rng, tokens)) - np.float32(0.05)
   if argument.endswith(("logps", "logps_ref_sample")):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import lm_support
 import numpy as np
 import pytest
-from table_objective import TableObjective
+from table_objective import RESPONSES, TableObjective
 
 from prefjax import methods
 from prefjax.core import prng
@@ -164,8 +164,9 @@ def _swap_tables(tree):
   """Responses 0 and 1 of every table change places."""
 
   def one(x):
-    order = [1, 0, *range(2, x.shape[1])]
-    return x[:, jnp.asarray(order)] if x.ndim > 1 else x
+    if x.ndim < 2 or x.shape[1] != RESPONSES:
+      return x  # one row an example
+    return x[:, jnp.asarray([1, 0, *range(2, RESPONSES)])]
 
   return jax.tree.map(one, tree)
 
