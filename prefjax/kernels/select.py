@@ -275,7 +275,9 @@ def token_plan(
         f" {error}",
       )
   plan = plan or chunked.make_plan(problem, rows, vocab, **blocks)
-  return plan if sharding is None else sharded.Plan(plan, sharding)
+  if sharding is None:
+    return plan
+  return sharded.Plan(plan, sharding, sharded.pieces(sharding, problem, weight))
 
 
 def vocab_totals(

@@ -8,6 +8,10 @@ forward pass takes one maximum and one sum of three numbers a row (sum of
 exponentials, target logit, entropy moment); the backward pass needs none
 for the logits again, since every device has each row's logsumexp. Then dx
 is summed over the vocabulary's axes, dw over those of the rows, in float32.
+
+A head whose hidden size is spread too is gathered piece by piece of the
+vocabulary, and the gradient of a piece is scattered before the next is made:
+a whole one, in float32, would take gigabytes on every device.
 """
 
 import dataclasses
@@ -19,8 +23,11 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from prefjax.kernels import chunked, vjp
+from prefjax.kernels import chunked, tiling, vjp
 from prefjax.kernels import problem as problem_lib
+
+_PIECE_BYTES = 1 << 28
+_MOST_PIECES = 64
 
 
 def _names(axes: str | tuple[str, ...] | None) -> tuple[str, ...]:
@@ -104,12 +111,25 @@ def fitting(
   return sharding, dropped
 
 
+def pieces(sharding: Sharding, problem: problem_lib.Problem, weight) -> int:
+  """In how many pieces of the vocabulary a device gathers its head."""
+  if sharding.count(sharding.hidden) == 1:
+    return 1
+  vocab = problem.vocab_of(weight) // sharding.count(sharding.vocab)
+  size = 4 * weight.shape[1 - problem.vocab_axis]  # of an id's gradient
+  for count in range(1, _MOST_PIECES + 1):
+    if vocab % count == 0 and vocab // count * size <= _PIECE_BYTES:
+      return count
+  return 1
+
+
 def local_shapes(
   sharding: Sharding, problem: problem_lib.Problem, x, weight
 ) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-  """What one device holds of x [N, D] and, gathered, of the head."""
+  """What one device has of x [N, D] and of a gathered piece of the head."""
   shape = list(weight.shape)
   shape[problem.vocab_axis] //= sharding.count(sharding.vocab)
+  shape[problem.vocab_axis] //= pieces(sharding, problem, weight)
   rows = -(-x.shape[0] // sharding.count(sharding.rows))
   return (
     jax.ShapeDtypeStruct((rows, x.shape[1]), x.dtype),
@@ -124,10 +144,12 @@ class Plan:
   Attributes:
     local: plan for the shapes of one device; gives gradients in float32.
     sharding: where things are.
+    pieces: of the vocabulary that a device takes one after the other.
   """
 
   local: Any
   sharding: Sharding
+  pieces: int = 1
 
   @property
   def problem(self) -> problem_lib.Problem:
@@ -145,7 +167,7 @@ class Plan:
     )
     in_specs = (
       row_specs,
-      self._head(sharding.vocab, ()),
+      self._head(sharding.vocab, sharding.hidden),
       None if bias is None else _spec(sharding.vocab),
     )
     args = (rows, weight, bias)
@@ -176,13 +198,29 @@ class Plan:
     spec = jax.typeof(primal).sharding.spec
     return jax.reshard(grad, NamedSharding(self.sharding.mesh, spec))
 
-  def _local_targets(self, targets, weight):
-    """Targets counted from the device's first id, -1 if elsewhere."""
-    if not self.sharding.vocab:
-      return targets
-    size = self.problem.vocab_of(weight)
-    column = targets - jax.lax.axis_index(self.sharding.vocab) * size
-    return jnp.where((column >= 0) & (column < size), column, -1)
+  def _piece(self, weight, bias, targets, index):
+    """The gathered piece of a device's head, its bias and its targets.
+
+    Targets are counted from the piece's first id, -1 if elsewhere.
+    """
+    axis = self.problem.vocab_axis
+    part = self.problem.vocab_of(weight)
+    size = part // self.pieces
+    first = index * size
+    if self.pieces > 1:
+      weight = tiling.take(weight, first, size, axis)
+      bias = tiling.take(bias, first, size)
+    if self.sharding.hidden:
+      weight = jax.lax.all_gather(
+        weight, self.sharding.hidden, axis=1 - axis, tiled=True
+      )
+    if self.sharding.vocab:
+      first = first + jax.lax.axis_index(self.sharding.vocab) * part
+    elif self.pieces == 1:
+      return weight, bias, targets
+    column = targets - first
+    here = (column >= 0) & (column < size)
+    return weight, bias, jnp.where(here, column, -1)
 
   def _padded(self, rows):
     """Rows up to a multiple of the parts; those added change nothing."""
@@ -204,8 +242,19 @@ class Plan:
   def _stats(self, x, weight, bias, targets):
     def local(rows, weight, bias):
       x, targets = rows
-      targets = self._local_targets(targets, weight)
-      stats = self.local.stats(x, weight, bias, targets)
+
+      def piece(index):
+        return self.local.stats(x, *self._piece(weight, bias, targets, index))
+
+      if self.pieces == 1:
+        stats = piece(0)
+      else:
+        stats = vjp.combine(
+          self.problem,
+          jax.lax.map(piece, jnp.arange(self.pieces)),
+          functools.partial(jnp.max, axis=-2),
+          functools.partial(jnp.sum, axis=-2),
+        )
       if not self.sharding.vocab:
         return stats
       axes = self.sharding.vocab
@@ -237,14 +286,21 @@ class Plan:
 
     def local(rows, weight, bias):
       x, targets, stats, cotangents = rows
-      targets = self._local_targets(targets, weight)
-      dx, dw, db = self.local.gradients(
-        needs, x, weight, bias, targets, stats, cotangents
-      )
+
+      def piece(dx, index):
+        own = self._piece(weight, bias, targets, index)
+        more, dw, db = self.local.gradients(needs, x, *own, stats, cotangents)
+        dx = None if dx is None else dx + more.astype(dx.dtype)
+        return dx, (self._sum_of_head(dw) if needs.weight else None, db)
+
+      dx = jnp.zeros(x.shape, stats[0].dtype) if needs.x else None
+      if self.pieces == 1:
+        dx, (dw, db) = piece(dx, 0)
+      else:
+        dx, (dw, db) = jax.lax.scan(piece, dx, jnp.arange(self.pieces))
+        dw, db = self._joined(dw), None if db is None else db.reshape(-1)
       if needs.x and sharding.vocab:
         dx = jax.lax.psum(dx, sharding.vocab)
-      if needs.weight:
-        dw = self._sum_of_head(dw)
       if needs.bias and sharding.rows:
         db = jax.lax.psum(db, sharding.rows)
       return dx, dw, db
@@ -258,6 +314,12 @@ class Plan:
     dx, dw, db = self._map(local, rows, weight, bias, out_specs)
     dx = None if dx is None else dx[: x.shape[0]]
     return tuple(map(self._like, (dx, dw, db), (x, weight, bias)))
+
+  def _joined(self, dw):
+    """[C, v, d] or [C, d, v] of pieces as one, None for None."""
+    if dw is None or self.problem.vocab_axis == 0:
+      return None if dw is None else dw.reshape(-1, dw.shape[-1])
+    return jnp.moveaxis(dw, 0, 1).reshape(dw.shape[1], -1)
 
   def _sum_of_head(self, dw):
     """dw summed over the rows' axes, scattered over those of the hidden."""

@@ -16,7 +16,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from prefjax import kernels
-from prefjax.kernels import select
+from prefjax.kernels import problem, select, sharded
 
 N, D, V = 24, 16, 320
 OPTIONS = {"softcap": 5.0, "temperature": 0.7}
@@ -92,6 +92,36 @@ def test_equals_one_device(layout):
     np.testing.assert_allclose(g, o, atol=1e-5)
   for g, e in zip(grads, want_grads, strict=True):
     np.testing.assert_allclose(g, e, atol=1e-5)
+
+
+@pytest.mark.parametrize("transposed", (False, True))
+def test_a_head_gathered_in_pieces(transposed, monkeypatch):
+  """Two or five pieces of each device's part of the vocabulary."""
+  x, w, b, targets, c = arrays()
+  head = w.T if transposed else w
+  want, want_grads = run(
+    x, head, b, targets, c, impl="reference", transposed=transposed
+  )
+  for vocab, parts in (("tensor", 2), (None, 5)):
+    layout = kernels.Sharding(
+      mesh_of(), rows=("data", "fsdp"), vocab=vocab, hidden="fsdp"
+    )
+    size = V // layout.count(layout.vocab)
+    monkeypatch.setattr(sharded, "_PIECE_BYTES", 4 * D * size // parts)
+    static = problem.Problem(transposed=transposed)
+    assert sharded.pieces(layout, static, head) == parts
+    got, grads = run(
+      x,
+      head,
+      b,
+      targets,
+      c,
+      impl="chunked",
+      transposed=transposed,
+      sharding=layout,
+    )
+    for g, e in zip((*got, *grads), (*want, *want_grads), strict=True):
+      np.testing.assert_allclose(g, e, atol=2e-5)
 
 
 def test_arrays_that_lie_on_the_mesh_stay_there():
