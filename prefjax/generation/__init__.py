@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sampling from language models."""
 
+from prefjax.generation.beams import Beams, beam_search
 from prefjax.generation.completion_server import (
   CompletionEngine,
   reload_from_disk,
@@ -24,6 +25,7 @@ from prefjax.generation.sampling import Generations, bucket, generate
 __all__ = [
   "FINISH_REASONS",
   "Allowed",
+  "Beams",
   "CompletionEngine",
   "Generations",
   "Grammar",
@@ -37,6 +39,7 @@ __all__ = [
   "Temperature",
   "TopK",
   "TopP",
+  "beam_search",
   "bucket",
   "generate",
   "mixture_logits",

@@ -85,7 +85,7 @@ class _State(NamedTuple):
   done: jax.Array  # bool [N, S]
 
 
-def _in_dtype(params: base.Params, dtype: Any) -> base.Params:
+def in_dtype(params: base.Params, dtype: Any) -> base.Params:
   """Matrices in the compute dtype, once and not at every step.
 
   Norms keep their precision: they compute in float32.
@@ -220,9 +220,9 @@ def decode(
     cache_dtype: of keys and values; None for the compute dtype.
   """
   n = request.prompt.shape[0]
-  sides = [(_in_dtype(params, dtype), lora)]
+  sides = [(in_dtype(params, dtype), lora)]
   if partner is not None:
-    sides.append((_in_dtype(partner.params, dtype), partner.lora))
+    sides.append((in_dtype(partner.params, dtype), partner.lora))
   coef = None if partner is None else partner.coef
   all_logits, caches = [], []
   for weights, adapter in sides:

@@ -142,10 +142,10 @@ def generate(
     ModelError: prompt and response exceed the model's positions.
   """
   count = len(prompts)
-  _check_positive(max_new_tokens=max_new_tokens, num_samples=num_samples)
+  check_positive(max_new_tokens=max_new_tokens, num_samples=num_samples)
   if batch_size is not None:
-    _check_positive(batch_size=batch_size)
-  _check_prompts(prompts, model.config.vocab_size)
+    check_positive(batch_size=batch_size)
+  check_prompts(prompts, model.config.vocab_size)
   greedy = greedy or temperature == 0
   standard = processing.standard(
     temperature, top_k, top_p, min_p, repetition_penalty, greedy=greedy
@@ -171,7 +171,7 @@ def generate(
     finish=np.zeros(shape[:2], np.int32),
   )
   for rows, width, size in _batches([len(p) for p in prompts], batch_size):
-    prompt, mask = _align([prompts[i] for i in rows], width, size)
+    prompt, mask = align([prompts[i] for i in rows], width, size)
     fill = np.resize(rows, size)  # repeated rows only fill up the batch
     request = decoding.Request(
       prompt=prompt,
@@ -179,7 +179,7 @@ def generate(
       keys=keys[fill],
       real=np.arange(size) < len(rows),
       limit=np.int32(max_new_tokens),
-      eos=_padded(list(eos_ids)),
+      eos=padded(list(eos_ids)),
       stop=_stops(stop),
       processors=(*standard, *processors),
     )
@@ -205,13 +205,23 @@ def generate(
   return Generations(**parts._asdict())
 
 
-def _check_positive(**values: Any) -> None:
+def check_positive(**values: Any) -> None:
+  """Checks that values are whole numbers above 0.
+
+  Raises:
+    ConfigError: names the first that is not.
+  """
   for name, value in values.items():
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
       raise errors.ConfigError(f"{name}={value!r} is not a positive integer")
 
 
-def _check_prompts(prompts: Sequence[Sequence[int]], vocab_size: int) -> None:
+def check_prompts(prompts: Sequence[Sequence[int]], vocab_size: int) -> None:
+  """Checks that prompts hold ids of a vocabulary, one at least.
+
+  Raises:
+    DataError: names the first that does not.
+  """
   for i, prompt in enumerate(prompts):
     if not len(prompt):
       raise errors.DataError(
@@ -244,7 +254,7 @@ def _batches(
     yield rows, bucket(max(lengths[i] for i in rows)), batch_size
 
 
-def _align(prompts, width: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def align(prompts, width: int, size: int) -> tuple[np.ndarray, np.ndarray]:
   """(ids int32 [size, width] right-aligned, mask)."""
   ids = np.zeros((size, width), np.int32)
   mask = np.zeros((size, width), bool)
@@ -255,7 +265,7 @@ def _align(prompts, width: int, size: int) -> tuple[np.ndarray, np.ndarray]:
   return ids, mask
 
 
-def _padded(ids: list[int]) -> np.ndarray:
+def padded(ids: list[int]) -> np.ndarray:
   """Ids and fillers that no token equals; few lengths, so few programs."""
   size = -(-max(len(ids), 1) // 4) * 4
   return np.asarray(ids + [-1] * (size - len(ids)), np.int32)

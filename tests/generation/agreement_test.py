@@ -54,7 +54,7 @@ def tiny():
 
 
 def _group(made, prompts) -> types.Group:
-  ids, mask = sampling._align(prompts, 8, len(prompts))
+  ids, mask = sampling.align(prompts, 8, len(prompts))
   token_mask = made.mask
   return types.Group(
     prompt=ids,
