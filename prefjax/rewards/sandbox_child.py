@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that runs code nobody trusts; `sandbox` starts it.
 
-It is never imported. It reads one JSON line from standard input, gives up every right it has, and
-only then runs the code. What it gives up: all system calls but those for
-memory, time and its own pipes (a seccomp filter that allows by list), hence
-files, network, processes and signals; memory, time and output by resource
-limits; the network and mount namespace where the system lets it. If any of
-the first two cannot be had, it ends before the code begins.
+It is never imported. It reads one JSON line from standard input, gives up
+every right it has, and only then runs the code. What it gives up: all system
+calls but those for memory, time and its own pipes (a seccomp filter that
+allows by list), hence files, network, processes and signals; memory, time and
+output by resource limits; the network and mount namespace where the system
+lets it. If any of the first two cannot be had, it ends before the code begins.
 
 It imports nothing but the standard library, because it runs with `-I -S`.
 """

@@ -191,7 +191,9 @@ ESCAPES = {
     "print('out')"
   ),
   "an import from a file": "import antigravity; print('out')",
-  "the environment": "import os; print('out' if set(os.environ) - {'LC_CTYPE'} else 'no')",
+  "the environment": (
+    "import os; print('out' if set(os.environ) - {'LC_CTYPE'} else 'no')"
+  ),
   "memory": "x = bytearray(10**10); print('out')",
   "write to another descriptor": (
     "import os\nfor fd in range(3, 64):\n"
