@@ -46,6 +46,30 @@ class LoraConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class VisionConfig:
+  """An encoder of images and frames, whose features begin the prompt.
+
+  Attributes:
+    image_size: height and width in pixels; 0 for no encoder, or for that
+      which the model's directory brings.
+    channels: 3 for colours, 1 for grey.
+    patch: height and width of a patch; divides image_size.
+    pool: features of so many by so many patches become one token.
+    width: of the encoder.
+    layers: number of layers; 0 only embeds patches.
+    heads: attention heads; divides width.
+  """
+
+  image_size: int = _field(0, 0, 4096)
+  channels: int = _field(3, choices=(1, 3))
+  patch: int = _field(8, 1)
+  pool: int = _field(1, 1)
+  width: int = _field(64, 1)
+  layers: int = _field(2, 0)
+  heads: int = _field(4, 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
   """Which model, and how it is run.
 
@@ -64,6 +88,7 @@ class ModelConfig:
     attention: "auto" picks by platform and size, see
       `prefjax/models/attention_choice.py`: "xla", "blocked", "splash".
     lora: adapter.
+    vision: encoder of images and frames.
   """
 
   source: str = "preset:tiny"
@@ -78,6 +103,7 @@ class ModelConfig:
   remat: str = _field("none", choices=("none", "dots", "full", "auto"))
   attention: str = _field("auto", choices=("auto", "xla", "blocked", "splash"))
   lora: LoraConfig = dataclasses.field(default_factory=LoraConfig)
+  vision: VisionConfig = dataclasses.field(default_factory=VisionConfig)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,6 +124,10 @@ class DataConfig:
       all. See `prefjax/data/curriculum_records.py`.
     attributes: attribute names, for the view "rated".
     extras: numeric fields of records that travel with a batch.
+    media: "use" images and frames, "drop" them (a blind run), or put random
+      pixels in their place ("noise").
+    max_images: most images of a record.
+    max_frames: most frames of a record.
     layout: layout of the rows, or "auto".
     split: which split of a folder; "" for the only one.
     eval_split: which split of `eval`, or where that is "" of the same folder,
@@ -133,6 +163,9 @@ class DataConfig:
   curriculum: dict = _field({})
   attributes: tuple = ()
   extras: tuple = ()
+  media: str = _field("use", choices=("use", "drop", "noise"))
+  max_images: int = _field(8, 1, 64)
+  max_frames: int = _field(64, 1, 64)
   layout: str = "auto"
   split: str = ""
   eval_split: str = ""

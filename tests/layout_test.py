@@ -78,7 +78,7 @@ ONLY_IN = {
 }
 
 # Slow to import or needed by few: only inside functions.
-LAZY = ("matplotlib", "rich", "tensorboardX")
+LAZY = ("PIL", "matplotlib", "rich", "tensorboardX")
 
 # Import name -> distribution, where the two differ.
 _DISTRIBUTIONS = {

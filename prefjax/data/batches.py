@@ -208,6 +208,7 @@ def group(
   parts: Sequence[examples.EncodedGroup],
   shape: Shape,
   has: Collection[str] = (),
+  media: Mapping[str, tuple[int, ...]] | None = None,
 ) -> types.Group:
   """Pads one group of B examples: prompts to the right, responses left.
 
@@ -218,6 +219,7 @@ def group(
     parts: the group of each example.
     shape: of the padded group.
     has: optional fields ('scores', 'segments') to fill; all parts have them.
+    media: 'images' or 'frames' -> (most of them, H, W, C).
   """
   b = len(parts)
   prompt = np.zeros((b, shape.p), np.int32)
@@ -259,6 +261,7 @@ def group(
     pairs=pairs,
     pair_valid=pair_valid,
     segments=segments,
+    **padded_media(parts, media or {}),
   )
 
 
@@ -297,8 +300,9 @@ def mismatch(
   shape: Shape,
   has: Collection[str] = (),
 ) -> types.Group:
-  """Each prompt of a batch with the responses of other examples."""
+  """Each prompt of a batch, with its images, and others' responses."""
   borrowed = group(other, shape, has)
+  own = ("prompt", "prompt_mask", *_MASKS, *_MASKS.values())
   return dataclasses.replace(
-    borrowed, prompt=first.prompt, prompt_mask=first.prompt_mask
+    borrowed, **{name: getattr(first, name) for name in own}
   )

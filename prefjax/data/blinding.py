@@ -10,7 +10,8 @@ from typing import Any
 from prefjax.core import errors
 
 
-def _without(text: str, placeholder: str) -> str:
+def without(text: str, placeholder: str) -> str:
+  """A text without a placeholder and the newline after each."""
   if not placeholder:
     return text
   return re.sub(re.escape(placeholder) + r"\n?", "", text)
@@ -19,7 +20,7 @@ def _without(text: str, placeholder: str) -> str:
 def _blind_content(content: Any, drop: Sequence[str], placeholder: str) -> Any:
   """Content of a message: text, or a list of typed parts."""
   if isinstance(content, str):
-    return _without(content, placeholder)
+    return without(content, placeholder)
   if not isinstance(content, (list, tuple)):
     return content
   parts = []
@@ -28,7 +29,7 @@ def _blind_content(content: Any, drop: Sequence[str], placeholder: str) -> Any:
       if part.get("type") in drop:
         continue
       if isinstance(part.get("text"), str):
-        part = {**part, "text": _without(part["text"], placeholder)}
+        part = {**part, "text": without(part["text"], placeholder)}
     parts.append(part)
   return parts
 
@@ -61,7 +62,7 @@ def blind(
   }
   prompt = out.get("prompt")
   if isinstance(prompt, str):
-    out["prompt"] = _without(prompt, placeholder)
+    out["prompt"] = without(prompt, placeholder)
   elif isinstance(prompt, (list, tuple)):
     out["prompt"] = [
       {

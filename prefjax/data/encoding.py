@@ -25,6 +25,7 @@ from prefjax.data import (
   tokenizers,
   views,
 )
+from prefjax.data import media as media_lib
 
 _KEEP = ("tail", "head")
 LISTED = 1000  # dropped records that a report names one by one
@@ -147,6 +148,8 @@ class Encoder:
     template: chat template that replaces the tokenizer's own, or 'own' to
       use that for plain text as well; see `chat.encode_example`.
     limits: what no record may exceed.
+    media: what images and frames become; without it a record that has any is
+      an error.
 
   Attributes:
     report: what became of the records of the latest `encode_all`.
@@ -160,6 +163,7 @@ class Encoder:
     *,
     template: str | None = None,
     limits: fields.Limits = fields.Limits(),  # noqa: B008 - frozen
+    media: media_lib.Options = media_lib.Options(),  # noqa: B008 - frozen
   ):
     self.tokenizer = tokenizer
     self.view = view
@@ -167,6 +171,7 @@ class Encoder:
     self.template = template
     self.report = EncodeReport()
     self._limits = limits
+    self._media = media
 
   def key(self) -> dict[str, Any]:
     """Everything besides the records that decides the tokens."""
@@ -183,6 +188,7 @@ class Encoder:
       "view": self.view.name,
       "mismatched": self.view.mismatched,
       "lengths": dataclasses.asdict(self.lengths),
+      "media": dataclasses.asdict(self._media),
     }
 
   def _encoded(
@@ -298,16 +304,22 @@ class Encoder:
 
     Raises:
       Problem: the view cannot use the record.
+      MediaError: an image or frame cannot be used.
       _Drop: it is too long or empty.
     """
     tools = record.metadata.get("tools")
     tools = tools if isinstance(tools, list) else None
+    pixels = media_lib.load(record, self._media)
+    record = media_lib.without_placeholders(record)
     groups = {
-      name: self._group(name, text, tools)
+      name: dataclasses.replace(self._group(name, text, tools), **pixels)
       for name, text in self.view.groups(record).items()
     }
     first = next(iter(groups.values()))
-    hashed = hashlib.sha256(first.prompt.tobytes()).digest()
+    prompt_parts = [first.prompt, *(pixels[name] for name in sorted(pixels))]
+    hashed = hashlib.sha256(
+      b"".join(part.tobytes() for part in prompt_parts)
+    ).digest()
     return examples.Example(
       example_id=example_id,
       weight=float(record.weight),
@@ -336,6 +348,8 @@ class Encoder:
       except _Drop as drop:
         self.report.drop(index, record.id, drop.kind, str(drop))
         continue
+      except media_lib.MediaError:
+        raise  # left out in silence, a missing folder would empty a run
       except errors.DataError as error:
         self.report.drop(index, record.id, "encoding", str(error))
         continue

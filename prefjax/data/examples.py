@@ -16,7 +16,12 @@ import numpy as np
 from prefjax.core import errors
 
 _MAGIC = b"PJX1"
-_DTYPES = {"i4": np.dtype("<i4"), "f4": np.dtype("<f4")}
+_DTYPES = {
+  "i4": np.dtype("<i4"),
+  "f4": np.dtype("<f4"),
+  "u1": np.dtype("u1"),
+}
+MEDIA = ("images", "frames")
 _MAX_HEADER = 1 << 24
 
 
@@ -32,6 +37,8 @@ class EncodedGroup:
     segments: int32 [t] or None, step or turn of each response token.
     scores: float32 [K] or None.
     pairs: int32 [M, 2] or None for the default (0, 1).
+    images: uint8 [I, H, W, C] or None.
+    frames: uint8 [F, H, W, C] or None.
   """
 
   prompt: np.ndarray
@@ -41,6 +48,8 @@ class EncodedGroup:
   segments: np.ndarray | None = None
   scores: np.ndarray | None = None
   pairs: np.ndarray | None = None
+  images: np.ndarray | None = None
+  frames: np.ndarray | None = None
 
   def responses(self) -> list[np.ndarray]:
     """The K token arrays."""
@@ -81,11 +90,17 @@ def _arrays(example: Example):
     yield f"x/{name}", value
 
 
+def _code(dtype: np.dtype) -> str:
+  if dtype == np.uint8:
+    return "u1"
+  return "f4" if dtype.kind == "f" else "i4"
+
+
 def to_bytes(example: Example) -> bytes:
   """The example as bytes; equal examples give equal bytes."""
   entries, parts = [], []
   for name, value in _arrays(example):
-    code = "f4" if value.dtype.kind == "f" else "i4"
+    code = _code(value.dtype)
     entries.append([name, code, list(value.shape)])
     parts.append(np.ascontiguousarray(value, _DTYPES[code]).tobytes())
   header = json.dumps(

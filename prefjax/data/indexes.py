@@ -28,6 +28,8 @@ class Index:
     extras: (name, code 'i4' or 'f4', largest shape) of every extra.
     has: group -> its optional fields ('scores', 'segments') that all examples
       have.
+    media: group -> {'images' or 'frames': largest shape (I, H, W, C)}, where
+      some example has any.
     example_id: int32 [N], strictly increasing.
     weight: float32 [N].
     prompt_hash: int64 [N], equal for equal prompts.
@@ -38,6 +40,7 @@ class Index:
   groups: tuple[str, ...]
   extras: tuple[tuple[str, str, tuple[int, ...]], ...]
   has: dict[str, tuple[str, ...]]
+  media: dict[str, dict[str, tuple[int, ...]]]
   example_id: np.ndarray
   weight: np.ndarray
   prompt_hash: np.ndarray
@@ -63,6 +66,10 @@ class Index:
       "groups": list(self.groups),
       "extras": [[n, c, list(shape)] for n, c, shape in self.extras],
       "has": {name: list(names) for name, names in self.has.items()},
+      "media": {
+        name: {field: list(shape) for field, shape in own.items()}
+        for name, own in self.media.items()
+      },
     }
 
 
@@ -81,6 +88,10 @@ def from_parts(data: bytes, described: dict) -> Index:
     groups=tuple(described["groups"]),
     extras=tuple((n, c, tuple(s)) for n, c, s in described["extras"]),
     has={name: tuple(v) for name, v in described["has"].items()},
+    media={
+      name: {field: tuple(shape) for field, shape in own.items()}
+      for name, own in described["media"].items()
+    },
     **found,
   )
 
@@ -96,6 +107,7 @@ class Builder:
     self._groups: tuple[str, ...] | None = None
     self._has: dict[str, tuple[str, ...]] = {}
     self._extras: dict[str, tuple[str, tuple[int, ...]]] = {}
+    self._media: dict[str, dict[str, tuple[int, ...]]] = {}
 
   def _check(self, example: examples.Example) -> None:
     """All examples have the same groups and extras."""
@@ -150,6 +162,8 @@ class Builder:
         for group in example.groups.values()
       ]
     )
+    for name, group in example.groups.items():
+      self._add_media(name, group)
     for name, value in example.extras.items():
       code = "f4" if value.dtype.kind == "f" else "i4"
       before = self._extras.get(name, (code, (0,) * value.ndim))
@@ -163,6 +177,20 @@ class Builder:
       )
       self._extras[name] = (code, shape)
 
+  def _add_media(self, name: str, group: examples.EncodedGroup) -> None:
+    for field in examples.MEDIA:
+      value = getattr(group, field)
+      if value is None or not len(value):
+        continue
+      own = self._media.setdefault(name, {})
+      before = own.get(field, value.shape)
+      if before[1:] != value.shape[1:]:
+        raise errors.DataError(
+          f"example {self._ids[-1]}: {field} of {value.shape[1:]}, the first"
+          f" ones have {before[1:]}"
+        )
+      own[field] = (max(before[0], len(value)), *value.shape[1:])
+
   def __len__(self) -> int:
     return len(self._ids)
 
@@ -173,6 +201,7 @@ class Builder:
       groups=groups,
       extras=tuple((n, c, s) for n, (c, s) in sorted(self._extras.items())),
       has=self._has,
+      media=self._media,
       example_id=np.asarray(self._ids, np.int32),
       weight=np.asarray(self._weights, np.float32),
       prompt_hash=np.asarray(self._hashes, np.int64),

@@ -208,6 +208,13 @@ class Source:
       out.append(shapes)
     return out
 
+  def media(self) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Group -> 'images' or 'frames' -> (most of them, H, W, C)."""
+    out = dict(self._index.media)
+    if self._store.mismatched and self._index.groups[0] in out:
+      out[self._store.mismatched] = out[self._index.groups[0]]
+    return out
+
   def _partners(self, rows: np.ndarray, real: np.ndarray) -> np.ndarray:
     """int64 [B]: for every row another example with another prompt.
 
@@ -267,7 +274,10 @@ class Source:
     parts = self._get(own)
     groups = {
       name: batches.group(
-        [part.groups[name] for part in parts], shape, self._index.has[name]
+        [part.groups[name] for part in parts],
+        shape,
+        self._index.has[name],
+        self._index.media.get(name),
       )
       for name, shape in level.items()
     }

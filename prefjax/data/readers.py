@@ -16,6 +16,7 @@ from prefjax.data import (
   fields,
   files,
   layouts,
+  media,
   records,
   reports,
 )
@@ -207,12 +208,13 @@ def read(
       raise errors.DataError(f"{name}: {first[0]} {first[1]}")
     chosen, why = layouts.recognise(parsed, name)
   report.layout, report.why = chosen.name, why
+  folder = name if os.path.isdir(name) else os.path.dirname(name)
   reader = _Reader(
     chosen, report, unit=source.unit, stop=on_bad == "stop", limits=limits
   )
   kept = []
   for record in reader.records(rows):
-    kept.append(record)
+    kept.append(media.rooted(record, os.path.abspath(folder)))
     if limit is not None and len(kept) >= limit:
       report.complete = False
       break

@@ -27,7 +27,7 @@ _MEDIA_LIMIT = 64
 
 
 def _media(value: Any, field: str) -> tuple[Any, ...]:
-  if value is None:
+  if value is None or (isinstance(value, (list, tuple)) and not value):
     return ()
   if isinstance(value, str):
     value = [value]

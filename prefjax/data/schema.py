@@ -187,6 +187,14 @@ def _plain(value: Any) -> Any:
   return value
 
 
+def media_of(record: Record) -> list[Any]:
+  """What tells the images and frames of a record from others': JSON values."""
+  return [
+    [_medium(value, record, name, "digest") for value in getattr(record, name)]
+    for name in ("images", "frames")
+  ]
+
+
 def _medium(value: Any, record: Record, name: str, arrays: str) -> Any:
   if isinstance(value, str):
     return value

@@ -15,6 +15,9 @@ def _share(record: Record, seed: int) -> float:
   """A number in [0, 1) that equal prompts share."""
   # Where each response brings its own prompt, the responses say who is alike.
   content = record.prompt or record.responses
+  if record.images or record.frames:
+    # Questions repeat; what makes two examples alike is what they show.
+    content = schema.media_of(record)
   data = schema.json_bytes([seed, content])
   return int.from_bytes(hashlib.sha256(data).digest()[:7], "big") / 2**56
 

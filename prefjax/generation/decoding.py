@@ -32,6 +32,7 @@ class Request(NamedTuple):
     stop: int32 [M, L], right-aligned sequences that end a response, ANY
       before them; rows of NEVER only fill up the table.
     processors: see `processing`.
+    media: `vision.Media` of the N prompts, or None.
   """
 
   prompt: Any
@@ -42,6 +43,7 @@ class Request(NamedTuple):
   eos: Any
   stop: Any
   processors: tuple[processing.Processor, ...]
+  media: Any = None
 
 
 class Partner(NamedTuple):
@@ -236,6 +238,7 @@ def decode(
       cache_dtype=cache_dtype,
       lora=adapter,
       dtype=dtype,
+      media=request.media,
     )
     logits = model.scores(weights, hidden)  # [N, V]
     shape = (n, samples, logits.shape[-1])

@@ -12,11 +12,11 @@ import numpy as np
 
 from prefjax.core import errors, prng
 from prefjax.generation import decoding, processing
-from prefjax.models import base
+from prefjax.models import base, vision
 
 _SMALLEST_BUCKET = 16
 # Fields of a request that lead with N.
-_ROWS = ("prompt", "prompt_mask", "keys", "real")
+_ROWS = ("prompt", "prompt_mask", "keys", "real", "media")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +93,7 @@ def generate(
   batch_size: int | None = None,
   partner: decoding.Partner | None = None,
   place: Callable[[Any], Any] | None = None,
+  media: vision.Media | None = None,
 ) -> Generations:
   """Continues prompts with a model.
 
@@ -132,6 +133,7 @@ def generate(
       stay those of the first.
     place: puts rows [N, ...] on devices, e.g. spread over a mesh; None
       leaves that to JAX.
+    media: images and frames that come before the prompts, or None.
 
   Returns:
     Generations, in the order of the prompts; T is `max_new_tokens`.
@@ -159,7 +161,9 @@ def generate(
       f"prompt_ids has {len(ids)} entries for {count} prompts"
     )
   if count:
-    model.check_length(max(map(len, prompts)), max_new_tokens)
+    seen = 0 if media is None else media.number
+    seen = vision.prefix_tokens(model.config, seen)
+    model.check_length(seen + max(map(len, prompts)), max_new_tokens)
   slots = bucket(max_new_tokens)
   keys = prng.example_keys(seed, step, "generation", np.asarray(ids, np.int64))
   shape = (count, num_samples, max_new_tokens)
@@ -182,6 +186,7 @@ def generate(
       eos=padded(list(eos_ids)),
       stop=_stops(stop),
       processors=(*standard, *processors),
+      media=jax.tree.map(lambda x, fill=fill: np.asarray(x)[fill], media),
     )
     if place is not None:
       request = request._replace(

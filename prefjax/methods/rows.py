@@ -182,6 +182,11 @@ ROWS: dict[str, Row] = {
     stateful.BETA_DPO_DEFAULTS,
     "beta-DPO, arXiv:2407.08639",
   ),
+  "bpo_blind": Row(
+    functools.partial(robust.bpo_blind, "bpo_blind"),
+    adapters.keyword_defaults(losses.bpo_blind),
+    "BPO, arXiv:2503.14189",
+  ),
   "cal_dpo": pairwise("cal_dpo", losses.cal_dpo, "Cal-DPO, arXiv:2412.14516"),
   "conservative_dpo": pairwise(
     "conservative_dpo", losses.conservative_dpo, "cDPO, arXiv:2305.18290"
@@ -255,6 +260,7 @@ ROWS: dict[str, Row] = {
     "Step-DPO, arXiv:2406.18629",
   ),
   "tdpo": _own(pair_vocab.tdpo, "tdpo", losses.tdpo, "TDPO, arXiv:2404.11999"),
+  "temple": _dpo_on("temple", "pair", "TEMPLE, arXiv:2503.16929"),
   "wpo": _own(pair_vocab.wpo, "wpo", losses.wpo, "WPO, arXiv:2406.11827"),
 }
 

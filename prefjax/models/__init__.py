@@ -9,7 +9,7 @@ from prefjax.core.skew import (
   preference_score,
 )
 from prefjax.models.base import GroupHidden, Model, logits
-from prefjax.models.config import DecoderConfig, Rope, Slot
+from prefjax.models.config import DecoderConfig, Rope, Slot, Vision
 from prefjax.models.lora import LoraSpec
 from prefjax.models.peft import load_adapter, save_adapter
 from prefjax.models.presets import preset
@@ -34,6 +34,7 @@ __all__ = [
   "RewardHead",
   "Rope",
   "Slot",
+  "Vision",
   "from_pretrained",
   "load_adapter",
   "load_config",

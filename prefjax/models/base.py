@@ -23,6 +23,7 @@ from prefjax.models import (
   decoder,
   dots,
   layouts,
+  vision,
 )
 from prefjax.models import config as config_lib
 from prefjax.models import lora as lora_lib
@@ -70,11 +71,17 @@ class Model:
 
   def init(self, key, dtype: Any = jnp.float32) -> Params:
     """Random parameters."""
-    return decoder.init(self.config, key, dtype)
+    params = decoder.init(self.config, key, dtype)
+    if self.config.vision is not None:
+      params["vision"] = vision.init(self.config, key, dtype)
+    return params
 
   def shapes(self, dtype: Any = jnp.float32) -> Params:
     """The parameter tree as ShapeDtypeStructs; computes nothing."""
-    return decoder.shapes(self.config, dtype)
+    shapes = decoder.shapes(self.config, dtype)
+    if self.config.vision is not None:
+      shapes["vision"] = vision.shapes(self.config, dtype)
+    return shapes
 
   def head(self, params: Params, dtype: Any = None) -> head_lib.Head:
     """The LM head, with its soft cap; multiplied in `dtype` if given."""
@@ -114,6 +121,7 @@ class Model:
       params: from `init` or a checkpoint.
       group: prompts and responses. `prompt_limit`, where present, is the
         number of prompt tokens that the query at a response token sees.
+        Features of its images and frames come before each prompt.
       layout: "shared" computes each prompt once; "concat" once a response.
         They agree up to rounding.
       lora: adapter tree, or None for the base model.
@@ -121,6 +129,7 @@ class Model:
       key: one key, or [B] keys, for adapter dropout; None drops nothing.
       remat: "none", "dots" or "full", see `decoder.run`.
       prefix_embeddings: [B, N, D], visible before each prompt, in place of
+        those of the images; positions count them, `prompt_limit` does not.
       sharding: how rows and weights lie on a mesh, None on one device.
       attention: "auto", "xla", "blocked" or "splash"; see
         `attention_choice.Choice`.
@@ -138,6 +147,11 @@ class Model:
     b, k, p, r = group.shape
     if dtype is None:
       dtype = params["embed"]["tokens"].dtype
+    prefix_mask = None
+    if prefix_embeddings is None:
+      seen = vision.prefix(config, params, group, dtype)
+      if seen is not None:
+        prefix_embeddings, prefix_mask = seen
     prefix = 0 if prefix_embeddings is None else prefix_embeddings.shape[1]
     if config.learned_positions:
       self.check_length(prefix + p, r)
@@ -148,6 +162,9 @@ class Model:
     response = jnp.where(token_mask, group.response, 0)
     prompt = decoder.embed(config, params, prompt, dtype)
     limit = group.prompt_limit
+    seen_before = prefix
+    if prefix_mask is not None:
+      seen_before = jnp.sum(prefix_mask, axis=1)[:, None, None]  # [B, 1, 1]
     if prefix_embeddings is not None:
       prompt, prompt_mask = layouts.with_prefix(
         prompt, prompt_mask, prefix_embeddings, prefix_mask
@@ -157,7 +174,7 @@ class Model:
       prompt_mask=prompt_mask,
       response=decoder.embed(config, params, response, dtype),
       token_mask=token_mask,
-      limit=None if limit is None else jnp.asarray(limit) + prefix,
+      limit=None if limit is None else jnp.asarray(limit) + seen_before,
     )
     make = layouts.shared if layout == "shared" else layouts.concat
     repeats = 1 if layout == "shared" else k
@@ -258,6 +275,7 @@ class Model:
     lora: Any = None,
     dtype: Any = None,
     cache_dtype: Any = None,
+    media: vision.Media | None = None,
   ) -> tuple[jax.Array, caching.Cache]:
     """Runs prompts and makes room to continue each of them.
 
@@ -272,6 +290,7 @@ class Model:
       lora: adapter tree or None.
       dtype: compute dtype; None for that of the parameters.
       cache_dtype: of keys and values; None for the compute dtype.
+      media: images and frames before the prompts, or None.
 
     Returns:
       (hidden state of each prompt's last token [N, D], cache).
@@ -289,6 +308,7 @@ class Model:
       lora=lora,
       dtype=dtype,
       cache_dtype=cache_dtype,
+      media=media,
     )
 
   def extend(

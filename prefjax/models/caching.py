@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from prefjax.models import attention, decoder, layouts
+from prefjax.models import attention, decoder, layouts, vision
 from prefjax.models import config as config_lib
 from prefjax.models import lora as lora_lib
 from prefjax.models import rope as rope_lib
@@ -68,6 +68,7 @@ def prefill(
   lora: Any = None,
   dtype: Any = None,
   cache_dtype: Any = None,
+  media: vision.Media | None = None,
 ) -> tuple[jax.Array, Cache]:
   """Runs the prompts and makes room for their continuations.
 
@@ -83,6 +84,7 @@ def prefill(
     lora: adapter tree or None.
     dtype: compute dtype; None for that of the parameters.
     cache_dtype: of keys and values; None for the compute dtype.
+    media: images and frames before the prompts, or None.
 
   Returns:
     (hidden state of each prompt's last token [N, D], cache).
@@ -91,7 +93,12 @@ def prefill(
     dtype = params["embed"]["tokens"].dtype
   cache_dtype = dtype if cache_dtype is None else cache_dtype
   x = decoder.embed(config, params, jnp.where(mask, tokens, 0), dtype)
-  segments = jnp.zeros(tokens.shape, jnp.int32)
+  seen = None
+  if media is not None:
+    seen = vision.prefix(config, params, media, dtype)
+  if seen is not None:
+    x, mask = layouts.with_prefix(x, mask, *seen)
+  segments = jnp.zeros(mask.shape, jnp.int32)
   planned = slots if planned is None else planned
   lengths = jnp.sum(mask, axis=1).astype(jnp.int32) + planned
   rows = layouts.tree(

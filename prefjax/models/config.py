@@ -89,6 +89,56 @@ class Slot:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Vision:
+  """An encoder of images whose features are tokens before the prompt.
+
+  Attributes:
+    image_size: height and width of an image in pixels.
+    channels: 3 for colours, 1 for grey.
+    patch: height and width of a patch.
+    pool: features of pool x pool patches are averaged into one token.
+    width: of the encoder, W.
+    layers: number of layers.
+    heads: attention heads.
+  """
+
+  image_size: int
+  channels: int = 3
+  patch: int = 8
+  pool: int = 1
+  width: int = 64
+  layers: int = 2
+  heads: int = 4
+
+  def __post_init__(self):
+    for name, value in dataclasses.asdict(self).items():
+      least = 0 if name == "layers" else 1
+      if type(value) is not int or value < least:
+        raise errors.ModelError(
+          f"vision.{name}={value!r} is not a whole number of {least} or more"
+        )
+    if self.image_size % (self.patch * self.pool):
+      raise errors.ModelError(
+        f"vision.image_size={self.image_size} is not a multiple of patch x"
+        f" pool = {self.patch} x {self.pool}"
+      )
+    if self.width % self.heads:
+      raise errors.ModelError(
+        f"vision.width={self.width} is not a multiple of heads={self.heads}"
+      )
+
+  @property
+  def side(self) -> int:
+    """Patches along one side."""
+    return self.image_size // self.patch
+
+  @property
+  def tokens(self) -> int:
+    """Tokens that an image becomes."""
+    return (self.side // self.pool) ** 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
   """A decoder-only language model.
 
@@ -125,6 +175,7 @@ class DecoderConfig:
     bos_id: id of the begin-of-sequence token or None.
     eos_id: id of the end-of-sequence token or None.
     pad_id: id of the padding token or None; masks never use it.
+    vision: encoder of images and frames, or None.
   """
 
   family: str
@@ -157,6 +208,7 @@ class DecoderConfig:
   bos_id: int | None = None
   eos_id: int | None = None
   pad_id: int | None = None
+  vision: Vision | None = None
 
   def __post_init__(self):
     _choice("norm", self.norm, NORMS)

@@ -69,25 +69,32 @@ class Rows(NamedTuple):
   mixes: Sequence[Callable[..., Any]]
 
 
-def with_prefix(prompt, prompt_mask, prefix):
+def with_prefix(prompt, prompt_mask, prefix, prefix_mask=None):
   """Puts prefix embeddings in front of right-aligned prompts.
 
-  The prompts' pads move in front of the prefix, so that the row stays
-  right-aligned.
+  The prompts' pads, and those of the prefix, move in front of the prefix, so
+  that the row stays right-aligned.
 
   Args:
     prompt: [B, P, D] embeddings.
     prompt_mask: bool [B, P].
     prefix: [B, N, D].
+    prefix_mask: bool [B, N], which of them are real; None for all.
 
   Returns:
     (embeddings [B, N + P, D], mask bool [B, N + P]).
   """
   n, p = prefix.shape[1], prompt.shape[1]
-  pads = p - jnp.sum(prompt_mask, axis=1, keepdims=True)  # [B, 1]
+  count = n
+  if prefix_mask is not None:
+    # Real ones first, in their order.
+    order = jnp.argsort(~prefix_mask, axis=1, stable=True)
+    prefix = jnp.take_along_axis(prefix, order[..., None], axis=1)
+    count = jnp.sum(prefix_mask, axis=1, keepdims=True)  # [B, 1]
+  before = n - count + p - jnp.sum(prompt_mask, axis=1, keepdims=True)
   slot = jnp.arange(n + p)[None]
-  index = jnp.clip(slot - pads, 0, n - 1)[..., None]
-  is_prefix = (slot >= pads) & (slot < pads + n)  # [B, N + P]
+  index = jnp.clip(slot - before, 0, n - 1)[..., None]
+  is_prefix = (slot >= before) & (slot < before + count)  # [B, N + P]
   moved = jnp.take_along_axis(prefix.astype(prompt.dtype), index, axis=1)
   shifted = jnp.pad(prompt, ((0, 0), (n, 0), (0, 0)))
   mask = jnp.pad(prompt_mask, ((0, 0), (n, 0))) | is_prefix

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from prefjax.core import errors, paths
-from prefjax.models import base, decoder, gguf, hf, safetensors_io
+from prefjax.models import base, gguf, hf, safetensors_io, vision_files
 from prefjax.models import config as config_lib
 
 Config = config_lib.DecoderConfig
@@ -22,7 +22,7 @@ def _is_gguf(name: str) -> bool:
 def _config(raw: Any, where: str) -> Config:
   """A configuration; errors say where it was read."""
   try:
-    return hf.config_from_hf(raw)
+    return vision_files.config_from(raw, hf.config_from_hf(raw))
   except errors.ModelError as error:
     raise errors.ModelError(f"{where}: {error}") from error
   except (TypeError, KeyError, ValueError, AttributeError) as error:
@@ -83,12 +83,23 @@ def from_pretrained(
     config, where = load_config(directory), name
     tensors = safetensors_io.open_directory(directory)
     get_tensor, names = tensors.__getitem__, list(tensors)
+  model = base.Model(config)
   if callable(shardings):
-    shardings = shardings(decoder.shapes(config, dtype or jnp.float32))
+    shardings = shardings(model.shapes(dtype or jnp.float32))
+  own = vision_files.names(config, names)
   params = hf.params_from_hf(
-    config, get_tensor, names, dtype=dtype, shardings=shardings, where=where
+    config,
+    get_tensor,
+    [name for name in names if name not in own],
+    dtype=dtype,
+    shardings=shardings,
+    where=where,
   )
-  return base.Model(config), params
+  if config.vision is not None:
+    params["vision"] = vision_files.read(
+      config, get_tensor, own, dtype=dtype, shardings=shardings, where=where
+    )
+  return model, params
 
 
 def save_pretrained(
@@ -113,12 +124,17 @@ def save_pretrained(
   """
   directory = pathlib.Path(path)
   dtype = params["embed"]["tokens"].dtype
-  sizes, get = hf.exports(model.config, params)
+  sizes, get = vision_files.exports(
+    model.config, params, *hf.exports(model.config, params)
+  )
   try:
     directory.mkdir(parents=True, exist_ok=True)
     safetensors_io.write(directory, sizes, get, max_shard_bytes)
     safetensors_io.write_json(
-      directory / "config.json", hf.config_to_hf(model.config, dtype)
+      directory / "config.json",
+      vision_files.config_to(
+        model.config, hf.config_to_hf(model.config, dtype)
+      ),
     )
     if tokenizer is not None:
       tokenizer.save(directory)

@@ -14,17 +14,21 @@ import numpy as np
 from prefjax import config as config_lib
 from prefjax.core import errors
 from prefjax.data import (
+  batches,
   curriculum_records,
   encoding,
+  examples,
   language,
   loading,
+  media,
   pipeline,
   readers,
+  scenes,
   schema,
   store,
   views,
 )
-from prefjax.models import base
+from prefjax.models import base, vision
 from prefjax.runs import models as run_models
 
 LANGUAGE = "language:"
@@ -42,6 +46,8 @@ PRODUCERS: dict[str, Callable[..., list]] = {
   "rationale": language.rationale_records,
   "labelled": language.labelled_records,
   "steered": language.steered_records,
+  "scenes": scenes.scene_records,
+  "clips": scenes.clip_records,
 }
 _LANGUAGES = {
   "easy": language.EASY,
@@ -219,8 +225,52 @@ def _encoder(config, source: run_models.Source, view) -> encoding.Encoder:
     keep=config.keep,
   )
   return encoding.Encoder(
-    source.tokenizer, view, lengths, template=source.template
+    source.tokenizer,
+    view,
+    lengths,
+    template=source.template,
+    media=media_options(source.model, config),
   )
+
+
+def media_options(
+  model: base.Model, config: config_lib.DataConfig | None = None
+) -> media.Options:
+  """What images and frames become for a model.
+
+  Args:
+    model: with a vision encoder or without.
+    config: the data section, None for its defaults.
+  """
+  config = config_lib.DataConfig() if config is None else config
+  encoder, sizes = model.config.vision, {}
+  if encoder is not None:
+    sizes = dict(size=encoder.image_size, channels=encoder.channels)
+  return media.Options(
+    use=config.media,
+    max_images=config.max_images,
+    max_frames=config.max_frames,
+    **sizes,
+  )
+
+
+def media_of(
+  model: base.Model,
+  records: Sequence[schema.Record],
+  config: config_lib.DataConfig | None = None,
+) -> vision.Media | None:
+  """What the records show, for `generation.generate`; None where nothing."""
+  options = media_options(model, config)
+  found = [media.load(record, options) for record in records]
+  largest = {}
+  for name in examples.MEDIA:
+    shapes = [own[name].shape for own in found if name in own]
+    if shapes:
+      largest[name] = (max(shape[0] for shape in shapes), *shapes[0][1:])
+  if not largest:
+    return None
+  parts = [vision.Media(**own) for own in found]
+  return vision.Media(**batches.padded_media(parts, largest))
 
 
 def make_store(
@@ -260,10 +310,16 @@ def check_lengths(model: base.Model, source: pipeline.Source, keys: str):
   Raises:
     ConfigError: it does not; names the keys to lower.
   """
+  seen = {
+    name: sum(
+      vision.prefix_tokens(model.config, shape[0]) for shape in own.values()
+    )
+    for name, own in source.media().items()
+  }
   for shapes in source.batch_shapes():
-    for _, _, prompt, response in shapes.values():
+    for name, (_, _, prompt, response) in shapes.items():
       try:
-        model.check_length(prompt, response)
+        model.check_length(seen.get(name, 0) + prompt, response)
       except errors.ModelError as error:
         raise errors.ConfigError(f"{keys}: {error}") from None
 

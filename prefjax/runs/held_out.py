@@ -201,6 +201,7 @@ def evaluate(
     views.view("ranked"),
     lengths,
     template=policy.template,
+    media=run_data.media_options(policy.model),
   )
   tokens = loading.open_store(encoder, records)
   place = placement.Placement(mesh_lib.make_mesh())

@@ -14,7 +14,7 @@ from prefjax import config as config_lib
 from prefjax import models
 from prefjax.core import errors, prng
 from prefjax.data import chat_templates, tokenizers
-from prefjax.models import base
+from prefjax.models import base, vision
 from prefjax.models import config as decoder_config
 from prefjax.models import lora as lora_lib
 
@@ -58,6 +58,35 @@ def _preset(config: config_lib.ModelConfig) -> decoder_config.DecoderConfig:
     return models.preset(name, **config.overrides)
   except (errors.ModelError, TypeError) as error:
     raise errors.ConfigError(f"model.source: {error}") from None
+
+
+def _with_vision(
+  config: config_lib.ModelConfig, decoder: decoder_config.DecoderConfig
+) -> decoder_config.DecoderConfig:
+  """The decoder with the encoder that the config asks for, or its own."""
+  if not config.vision.image_size:
+    return decoder
+  try:
+    wanted = decoder_config.Vision(**dataclasses.asdict(config.vision))
+  except errors.ModelError as error:
+    raise errors.ConfigError(f"model.{error}") from None
+  if decoder.vision not in (None, wanted):
+    raise errors.ConfigError(
+      f"model.vision: {config.source} brings another encoder"
+      f" ({decoder.vision}); set model.vision.image_size=0 to take it"
+    )
+  return dataclasses.replace(decoder, vision=wanted)
+
+
+def _add_vision(model: base.Model, weights, key, dtype, shardings):
+  """A fresh encoder, where the weights of a directory have none."""
+  if model.config.vision is None or "vision" in weights:
+    return weights
+  init = jax.jit(
+    lambda key: vision.init(model.config, key, dtype),
+    out_shardings=None if shardings is None else shardings["vision"],
+  )
+  return {**weights, "vision": init(key)}
 
 
 def _tokenizer(config: config_lib.ModelConfig):
@@ -120,9 +149,9 @@ def open_source(config: config_lib.ModelConfig, seed: int) -> Source:
   dtype = jnp.dtype(config.dtype)
   spec = lora_spec(config.lora)
   tokenizer = _tokenizer(config)
+  key = jax.random.fold_in(jax.random.key(seed), prng.tag_id("model"))
   if config.source.startswith(PRESET):
-    model = base.Model(_preset(config), lora=spec)
-    key = jax.random.fold_in(jax.random.key(seed), prng.tag_id("model"))
+    model = base.Model(_with_vision(config, _preset(config)), lora=spec)
 
     def load(shardings):
       init = jax.jit(
@@ -135,13 +164,14 @@ def open_source(config: config_lib.ModelConfig, seed: int) -> Source:
       raise errors.ConfigError(
         "model.overrides: only a preset has fields to replace"
       )
-    decoder = models.load_config(config.source)
+    decoder = _with_vision(config, models.load_config(config.source))
     model = base.Model(decoder, lora=spec)
 
     def load(shardings):
-      return models.from_pretrained(
+      weights = models.from_pretrained(
         config.source, dtype=dtype, shardings=shardings
       )[1]
+      return _add_vision(model, weights, key, dtype, shardings)
 
   check_vocabulary(config.source, tokenizer, model)
   template = read_template(config.chat_template, "model.chat_template")

@@ -6,6 +6,8 @@ from typing import Any
 
 from prefjax import generation
 from prefjax.data import chat, language, prompting, schema
+from prefjax.data import media as media_lib
+from prefjax.runs import data as run_data
 
 
 def prompt_ids(source: Any, prompt: schema.Text, limit: int) -> list[int]:
@@ -36,14 +38,15 @@ def answer(
     {"prompt", "text", "gold"} each; gold is None where it is not known.
   """
   config = stage.config
-  prompts, seen = [], set()
+  chosen, seen = [], set()
   for record in stage.records.held_out:
     text = text_of(record.prompt)
     if record.prompt and text not in seen:
       seen.add(text)
-      prompts.append(record.prompt)
-    if len(prompts) == number:
+      chosen.append(record)
+    if len(chosen) == number:
       break
+  prompts = [media_lib.without_placeholders(record).prompt for record in chosen]
   ids = [
     prompt_ids(run.source, prompt, config.data.max_prompt) for prompt in prompts
   ]
@@ -61,6 +64,7 @@ def answer(
     seed=config.seed,
     lora=adapter,
     dtype=run.compute.dtype,
+    media=run_data.media_of(run.source.model, chosen, config.data),
   )
   out = []
   for i, prompt in enumerate(prompts):

@@ -11,7 +11,7 @@ import numpy as np
 from prefjax.core import types
 from prefjax.data import pipeline
 from prefjax.methods import language_model
-from prefjax.models import base
+from prefjax.models import base, vision
 
 
 class Scored(NamedTuple):
@@ -81,6 +81,7 @@ def scorer(
       token_mask=group.token_mask,
       token_weights=group.token_weights,
       response_mask=group.response_mask,
+      **{name: getattr(group, name) for name in vision.Media._fields},
     )
     return jitted(weights, bare, adapter if has_adapter else None)
 

@@ -10,7 +10,30 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prefjax.core import errors
+from prefjax.data import media
 from prefjax.data.language import producers, sampling
+
+
+def _with_files(
+  record: Mapping[str, Any], path: pathlib.Path, count: int
+) -> dict[str, Any]:
+  """The record with its arrays of pixels as files beside the data file."""
+  out = dict(record)
+  for name in ("images", "frames"):
+    items = out.get(name)
+    if items is None or all(isinstance(item, str) for item in items):
+      continue
+    folder = path.with_name(f"{path.stem}-media")
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for i, item in enumerate(items):
+      if not isinstance(item, str):
+        file = folder / f"{count:06d}-{name}-{i}.png"
+        media.save_png(file, item)
+        item = f"{folder.name}/{file.name}"
+      names.append(item)
+    out[name] = names
+  return out
 
 
 def write_jsonl(
@@ -20,7 +43,8 @@ def write_jsonl(
 
   Args:
     path: the file; its folder is made if it is missing.
-    records: JSON-ready mappings.
+    records: JSON-ready mappings; arrays under images or frames are written
+      as PNG files to a folder beside it.
 
   Returns:
     How many records were written.
@@ -36,7 +60,12 @@ def write_jsonl(
     with temporary.open("w", encoding="utf-8") as file:
       for record in records:
         file.write(
-          json.dumps(dict(record), ensure_ascii=False, allow_nan=False) + "\n"
+          json.dumps(
+            _with_files(record, path, count),
+            ensure_ascii=False,
+            allow_nan=False,
+          )
+          + "\n"
         )
         count += 1
     os.replace(temporary, path)
