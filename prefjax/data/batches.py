@@ -265,6 +265,27 @@ def group(
   )
 
 
+_MASKS = {"images": "image_mask", "frames": "frame_mask"}
+
+
+def padded_media(
+  parts: Sequence[examples.EncodedGroup],
+  media: Mapping[str, tuple[int, ...]],
+) -> dict[str, np.ndarray]:
+  """Images and frames float32 [B, I, H, W, C] in [0, 1], and their masks."""
+  out = {}
+  for name, shape in media.items():
+    pixels = np.zeros((len(parts), *shape), np.float32)
+    mask = np.zeros((len(parts), shape[0]), bool)
+    for i, part in enumerate(parts):
+      own = getattr(part, name)
+      if own is not None and len(own):
+        np.divide(own, np.float32(255), out=pixels[i, : len(own)])
+        mask[i, : len(own)] = True
+    out[name], out[_MASKS[name]] = pixels, mask
+  return out
+
+
 def _padded_pairs(parts: Sequence[examples.EncodedGroup], m: int):
   """(int32 [B, M, 2], bool [B, M]); unused pairs are (0, 0) and not valid."""
   pairs = np.zeros((len(parts), m, 2), np.int32)

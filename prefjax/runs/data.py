@@ -138,7 +138,9 @@ def _language_records(
     out.append(read.records)
     notes.append(f"{split}: {read.report.summary()}")
   train = tuple(out[0])[: config.limit or None]
-  return Records(train, tuple(out[1]), tuple(notes), True)
+  # The gold reward knows the instruction language alone.
+  is_language = kind not in ("scenes", "clips")
+  return Records(train, tuple(out[1]), tuple(notes), is_language)
 
 
 def load_records(

@@ -158,6 +158,22 @@ def _rows(
     }
 
 
+def _left(
+  path: pathlib.Path,
+  records: Sequence[schema.Record],
+  keys: dict[str, str],
+  present: dict[str, str],
+) -> list[schema.Record]:
+  """Records that the file does not hold yet."""
+  for record in records:
+    if present.get(record.id, keys[record.id]) != keys[record.id]:
+      raise errors.DataError(
+        f"{path}: holds the record {record.id!r} scored with another model,"
+        " other settings or another text; choose another file"
+      )
+  return [record for record in records if record.id not in present]
+
+
 def score(
   policy: run_loading.Policy,
   records: Sequence[schema.Record],
