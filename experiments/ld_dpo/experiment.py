@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """LD-DPO where annotators like length: an exact toy and a small model.
 
-The toy (`toy.py`) has closed forms. The small model learns the instruction
-language with annotators who add 0.05 of reward a byte, so that chatty answers
-win pairs that the plain right answer should.
+The toy (`toy.py`) has closed forms. The small model (`filler.py`) ends its
+answers with filler; annotators want the right answer and like filler a little.
 
 In the toy every response ends with one more draw of the same coin that made
 its length. With the literal rule the end of the longer response lies in the
@@ -14,7 +13,7 @@ tail that is discounted; `keep_last` gives it full weight. Both are run.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.ld_dpo import toy
+from experiments.ld_dpo import filler, toy
 from prefjax import experiments
 from prefjax.experiments import world
 
@@ -29,18 +28,29 @@ METRIC = "length"
 HIGHER_IS_BETTER = False
 EXPECTED = (
   "toy, with keep_last: expected length at alpha 0.5 below 0.75 of DPO's and at"
-  " alpha 0 below 0.3 of DPO's on every seed, P(good) not lower; small model:"
-  " sampled answers shorter than DPO's on average, gold reward not lower."
+  " alpha 0 below 0.3 of DPO's on every seed, P(good) not lower; small model,"
+  " literal rule: answers shorter than DPO's on average, as often right."
 )
 SEEDS = 4
 SETTINGS = {
   "quick": dict(
-    pairs=200, steps=150, base_steps=40, lm_pairs=320, lm_steps=10, prompts=32
+    pairs=200,
+    steps=150,
+    base_steps=40,
+    lm_arms=["dpo", "ld_0.5_literal"],
+    demonstrations=320,
+    sft_steps=5,
+    lm_pairs=320,
+    lm_steps=10,
+    prompts=32,
   ),
   "full": dict(
     pairs=500,
     steps=150,
-    base_steps=600,
+    base_steps=world.STEPS,
+    lm_arms=["dpo", "ld_0.5", "ld_0.5_literal", "ld_0_literal"],
+    demonstrations=7680,
+    sft_steps=120,
     lm_pairs=3200,
     lm_steps=100,
     prompts=256,
@@ -53,19 +63,41 @@ _TOY = {
   "ld_0.5_literal": (0.5, False),
   "ld_0_literal": (0.0, False),
 }
-_BIAS, _BETA, _RATE = 0.05, 0.3, 5e-4
-_NOT_LOWER = 0.01  # gold reward: within the error of 512 answers
+_BETA, _RATE = 0.3, 5e-4
+_NOT_LOWER = 0.02  # share of right answers: within the error of 512
 
 
 def _language_model(seed: int, settings: Mapping[str, Any]):
   """Arm -> numbers named lm_..., every arm from the same start."""
   own = world.lab()
-  start = world.start(seed, settings["base_steps"])
-  number = settings["prompts"]
-  before = world.answers(start, seed, number=number)
-  pairs = world.pairs(seed, settings["lm_pairs"], length_bias=_BIAS)
-  out = {}
-  for arm, (alpha, keep_last) in _TOY.items():
+  start = own.train(
+    world.skilled(settings["base_steps"]),
+    "sft",
+    filler.demonstrations(seed, settings["demonstrations"]),
+    steps=settings["sft_steps"],
+    learning_rate=2e-3,
+    batch_size=64,
+    seed=seed,
+  )
+  pairs = filler.pairs(seed, settings["lm_pairs"])
+  prompts = world.prompts(seed, settings["prompts"])
+
+  def numbers(policy):
+    made = own.answers(
+      policy,
+      prompts,
+      seed=seed,
+      reference=start,
+      samples=2,
+      gold=filler.right,
+    )
+    found = made.numbers()
+    found["right"] = found.pop("gold")
+    return {f"lm_{key}": value for key, value in found.items()}
+
+  out = {"start": numbers(start)}
+  for arm in settings["lm_arms"]:
+    alpha, keep_last = _TOY[arm]
     name, kwargs = "ld_dpo", dict(alpha=alpha, keep_last=keep_last)
     if arm == "dpo":
       name, kwargs = "dpo", {}
@@ -78,10 +110,7 @@ def _language_model(seed: int, settings: Mapping[str, Any]):
       learning_rate=_RATE,
       seed=seed,
     )
-    found = world.measure(
-      policy, seed, reference=start, before=before, number=number
-    )
-    out[arm] = {f"lm_{key}": value for key, value in found.items()}
+    out[arm] = numbers(policy)
   return out
 
 
@@ -90,7 +119,7 @@ def measure(seed: int, settings: Mapping[str, Any]) -> experiments.Arms:
     seed, _TOY, pairs=settings["pairs"], steps=settings["steps"]
   )
   for arm, found in _language_model(seed, settings).items():
-    arms[arm].update(found)
+    arms.setdefault(arm, {}).update(found)
   return arms
 
 
@@ -121,6 +150,6 @@ def accept(seeds: Sequence[experiments.Arms]) -> dict[str, bool]:
       "ld_0.5_literal", "lm_length"
     )
     < mean("dpo", "lm_length"),
-    "small model: gold reward not lower": mean("ld_0.5_literal", "lm_gold")
-    > mean("dpo", "lm_gold") - _NOT_LOWER,
+    "small model: right as often": mean("ld_0.5_literal", "lm_right")
+    > mean("dpo", "lm_right") - _NOT_LOWER,
   }

@@ -35,16 +35,24 @@ def answer(question: str) -> str:
 def trace(
   question: str, rng: np.random.Generator | None = None, wrong: float = 0.0
 ) -> str:
-  """The written steps and the answer; each step may be wrong.
+  """The written steps and the answer.
 
-  A wrong step is carried on by those after it.
+  A wrong step is a misconception: the digit that would decide at once (9 for
+  the largest, 0 for the smallest) is passed over. It is carried on by the
+  steps after it.
+
+  Args:
+    question: without its mode.
+    rng: where the misconceptions come from; None for none.
+    wrong: how often such a digit is passed over.
   """
   best = max if question[0] == "x" else min
+  decisive = "9" if question[0] == "x" else "0"
   running, steps = question[1], []
   for digit in question[1:]:
-    running = best(running, digit)
-    if rng is not None and rng.random() < wrong:
-      running = str((int(running) + rng.integers(1, 10)) % 10)
+    passed = rng is not None and digit == decisive and rng.random() < wrong
+    if not passed:
+      running = best(running, digit)
     steps.append(running)
   return f"{''.join(steps)}#{running}"
 

@@ -47,7 +47,7 @@ SETTINGS = {
   "full": dict(
     pairs=1000,
     steps=100,
-    sft_steps=1200,
+    sft_steps=1000,
     sft_rows=20000,
     lm_pairs=1000,
     lm_steps=100,

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`prefjax experiment`: papers' claims, tested in miniature."""
 
+import os
 import pathlib
 
 from prefjax.cli import arguments, config_file, texts
@@ -79,6 +80,9 @@ def _run(argv: list[str]) -> int:
   if bool(args.SLUG) == args.all:
     raise errors.ConfigError("name experiments, or give --all for every one")
 
+  if args.quick:
+    _compile_quickly()
+
   from prefjax import experiments
   from prefjax.experiments import table
   from prefjax.runs import caching
@@ -105,6 +109,21 @@ def _run(argv: list[str]) -> int:
     if out == root:
       table.write(root)
   return 0
+
+
+def _compile_quickly() -> None:
+  """Leaves out optimisations that cost more than a quick run gains by them.
+
+  JAX reads this when it starts, which it has not yet.
+  """
+  flags = {
+    "--xla_backend_optimization_level": "0",
+    "--xla_cpu_use_fusion_emitters": "false",
+    "--xla_cpu_parallel_codegen_split_count": "1",
+  }
+  given = os.environ.get("XLA_FLAGS", "")
+  more = [f"{k}={v}" for k, v in flags.items() if k not in given]
+  os.environ["XLA_FLAGS"] = " ".join([given, *more]).strip()
 
 
 def _list(argv: list[str]) -> int:
