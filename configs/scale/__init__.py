@@ -1,3 +1,3 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""DPO of published shapes on TPU slices; see docs/scaling.md."""
+"""DPO of published shapes on TPU slices."""
