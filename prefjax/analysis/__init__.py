@@ -33,6 +33,7 @@ from prefjax.analysis.length_bias import (
   margin_length_correlation,
 )
 from prefjax.analysis.modality import modality_reliance
+from prefjax.analysis.over_optimisation import best_of_n_by, best_of_n_curve
 from prefjax.analysis.ranking import (
   dpo_flip_threshold,
   flip_category,
@@ -70,6 +71,8 @@ __all__ = [
   "average_precision",
   "average_ranks",
   "best_f1",
+  "best_of_n_by",
+  "best_of_n_curve",
   "best_of_n_expected",
   "best_of_n_kl",
   "bias_logit",

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
   "eval": "prefjax.cli.eval",
   "generate": "prefjax.cli.generate",
   "score": "prefjax.cli.score",
+  "bench": "prefjax.cli.bench",
   "compare": "prefjax.cli.compare",
   "experiment": "prefjax.cli.experiment",
   "sweep": "prefjax.cli.sweep",

@@ -11,7 +11,6 @@ the scores of two models.
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import math
@@ -28,26 +27,11 @@ from prefjax.data import encoding, loading, schema, views
 from prefjax.methods import language_model
 from prefjax.runs import data as run_data
 from prefjax.runs import loading as run_loading
-from prefjax.runs import scoring
+from prefjax.runs import score_lines, scoring
 from prefjax.train import mesh as mesh_lib
 from prefjax.train import placement
 
-_KEY_LENGTH = 24
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-  """What `score` did.
-
-  Attributes:
-    scored: records scored now.
-    unusable: of those, how many got a line with an error.
-    present: records that the file held already.
-  """
-
-  scored: int
-  unusable: int
-  present: int
+Outcome = score_lines.Outcome
 
 
 def all_responses(*, eos: bool = True) -> views.View:
@@ -80,64 +64,6 @@ def _model_digest(
   ).hexdigest()
 
 
-def _record_key(model: str, record: schema.Record) -> str:
-  text = f"{model} {record.id!r} {record.content_digest}"
-  return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
-
-
-class _File:
-  """The output: whole lines only, one writer.
-
-  Args:
-    path: of the file.
-
-  Raises:
-    DataError: it cannot be written, is being written to, or is no such file.
-  """
-
-  def __init__(self, path: pathlib.Path):
-    self._path = path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-      fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-      os.close(self._fd)
-      raise errors.DataError(
-        f"{path}: another process is writing to it; wait for it or choose"
-        " another file"
-      ) from None
-
-  def keys(self) -> dict[str, str]:
-    """id -> key of the lines that are there; drops a line that was cut off."""
-    data = self._path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-      os.ftruncate(self._fd, whole)
-    found = {}
-    for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
-      try:
-        row = json.loads(line)
-        found[str(row["id"])] = str(row["key"])
-      except (ValueError, KeyError, TypeError, RecursionError):
-        raise errors.DataError(
-          f"{self._path}, line {number}: was not written by prefjax score;"
-          " choose another file"
-        ) from None
-    return found
-
-  def write(self, rows: Sequence[dict[str, Any]]) -> None:
-    """Appends lines in one write, so that a kill cuts off at most one."""
-    data = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-    left = memoryview(data.encode())
-    while left:
-      left = left[os.write(self._fd, left) :]
-
-  def close(self) -> None:
-    os.fsync(self._fd)
-    os.close(self._fd)
-
-
 def _number(value: float) -> float | None:
   return float(value) if math.isfinite(value) else None
 
@@ -156,22 +82,6 @@ def _rows(
       "logps": [_number(value) for value in sums[i, :k]],
       "lengths": [int(value) for value in lengths[i, :k]],
     }
-
-
-def _left(
-  path: pathlib.Path,
-  records: Sequence[schema.Record],
-  keys: dict[str, str],
-  present: dict[str, str],
-) -> list[schema.Record]:
-  """Records that the file does not hold yet."""
-  for record in records:
-    if present.get(record.id, keys[record.id]) != keys[record.id]:
-      raise errors.DataError(
-        f"{path}: holds the record {record.id!r} scored with another model,"
-        " other settings or another text; choose another file"
-      )
-  return [record for record in records if record.id not in present]
 
 
 def score(
@@ -209,11 +119,13 @@ def score(
     media=run_data.media_options(policy.model),
   )
   model = _model_digest(policy, encoder, compute)
-  keys = {record.id: _record_key(model, record) for record in records}
+  keys = {
+    record.id: score_lines.record_key(model, record) for record in records
+  }
   path = pathlib.Path(out)
-  with contextlib.closing(_File(path)) as file:
+  with contextlib.closing(score_lines.File(path)) as file:
     present = file.keys()
-    left = _left(path, records, keys, present)
+    left = score_lines.left(path, records, keys, present)
     done, unusable = len(records) - len(left), 0
     empty = [r for r in left if not r.responses]
     file.write(
