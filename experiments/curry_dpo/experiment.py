@@ -46,7 +46,7 @@ NOTE = (
   "The gain comes from more pairs of each prompt: all pairs shuffled reach"
   " 1.00, the curriculum 0.99, its reverse 0.97, and the curriculum against a"
   " fixed reference 1.05, at a lower KL (1.50 against 1.86). On the plain"
-  " task, where wide pairs hold all there is, one pair a prompt at equal updates"
+  " task, where wide pairs hold all there is, one pair a prompt at equal steps"
   " (0.39) is not below the curriculum (0.38)."
 )
 SEEDS = 10
