@@ -54,8 +54,8 @@ class _Reader:
       raise type(error)(
         error.where,
         error.field,
-        f"{error.reason}; fix the row, or read with on_bad='skip' to leave bad"
-        " rows out",
+        f"{error.reason}; fix the row, or read with on_bad='skip'"
+        " (--config.data.on_bad=skip) to leave bad rows out",
         error.record_id,
       )
 
