@@ -175,7 +175,10 @@ class Arguments:
         )
       return text
 
-    self._add(name, default, help, "|".join(choices), convert, required)
+    kind = "|".join(choices)
+    if len(kind) > texts.WIDTH // 2:
+      kind, help = "NAME", f"{help}: {', '.join(choices)}"
+    self._add(name, default, help, kind, convert, required)
 
   def path(
     self,
