@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from prefjax.core import errors
-from prefjax.data import readers, records, splits, table_rows
+from prefjax.data import media, readers, records, splits, table_rows
 
 USER = {"role": "user", "content": "hi"}
 ANSWER = {"role": "assistant", "content": "né", "tool_calls": [{"x": 1}]}
@@ -56,11 +56,14 @@ def test_data_sets_give_the_records_back(tmp_path):
   folder = build({"train": RECORDS, "test": RECORDS[:2]}, tmp_path, "mine")
   assert folder == tmp_path / "mine" / "1.0.0"
   train = readers.read(folder, split="train")
-  assert list(train) == RECORDS
+  # Image files stand relative to the data set.
+  rooted = [media.rooted(record, str(folder)) for record in RECORDS]
+  assert rooted[-1].images == (str(folder / "a.png"),)
+  assert list(train) == rooted
   assert (train.report.format, train.report.layout) == ("tfds", "prefjax_table")
   test = readers.read(tmp_path / "mine", split="test")  # the newest version
   assert list(test) == RECORDS[:2]
-  assert train.digest() == records.digest(RECORDS)
+  assert train.digest() == records.digest(rooted)
   with pytest.raises(errors.DataError, match="give a split.*train, test"):
     readers.read(folder)
   names = {p.name for p in folder.iterdir()}
