@@ -25,11 +25,10 @@ def row(name: str) -> Row:
   """
   found = _ROWS.get(ALIASES.get(name, name))
   if found is None:
-    known = (*_ROWS, *ALIASES)
-    raise errors.ConfigError(
-      f"method.name: unknown method {name!r}{errors.nearest(name, known)};"
-      f" methods are {', '.join(names())}"
-    )
+    # All of them only where none is near: they fill half a screen.
+    near = errors.nearest(name, (*_ROWS, *ALIASES))
+    hint = near or f"; methods are {', '.join(names())}"
+    raise errors.ConfigError(f"method.name: unknown method {name!r}{hint}")
   return found
 
 
