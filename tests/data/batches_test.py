@@ -104,8 +104,11 @@ def pair(n, p, r, **fields):
 def test_the_index_knows_sizes_and_comes_back_from_bytes():
   made = [pair(2, 5, 3), pair(4, 2, 9), pair(9, 6, 1)]
   index = make_index(made)
-  assert index.sizes[:, 0].tolist() == [[5, 3, 2, -1], [2, 9, 2, -1],
-                                        [6, 1, 2, -1]]  # fmt: skip
+  assert index.sizes[:, 0].tolist() == [
+    [5, 3, 2, -1, 3 + 1],
+    [2, 9, 2, -1, 9 + 1],
+    [6, 1, 2, -1, 1 + 1],
+  ]
   assert index.largest("main") == (6, 9, 2, -1)
   back = indexes.from_parts(index.to_bytes(), index.describe())
   for field in dataclasses.fields(index):
