@@ -67,12 +67,14 @@ def _whole_rows():
 
 
 def test_every_output_by_its_name():
-  needs = {("reward", "main"): method_lib.OUTPUTS}
+  # All but the method's own head, which it would have to bring.
+  wanted = tuple(n for n in method_lib.OUTPUTS if n != "head")
+  needs = {("reward", "main"): wanted}
   objective = lm_support.objective(_method(needs))
   batch = lm_support.batch("pair")
   params = {"reward": lm_support.tree("reward", head=True)}
   (out,) = _outputs(objective, params, {}, batch).values()
-  assert set(out) == set(method_lib.OUTPUTS)
+  assert set(out) == set(wanted)
   hidden, logits = _whole_rows()
   group = batch.main
   p = group.shape[2]
@@ -98,6 +100,8 @@ def test_every_output_by_its_name():
   head = params["reward"]["scalar_head"]
   weight, bias = np.asarray(head["weight"])[0], np.asarray(head["bias"])
   close(out["values"], at @ weight + bias, mask)
+  before = hidden[:, :, p - 1 : -1]
+  close(out["state_values"], before @ weight + bias, mask)
   close(out["rewards"], end @ weight + bias, every)
 
 
