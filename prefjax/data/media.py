@@ -11,7 +11,7 @@ import dataclasses
 import os
 import pathlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,24 @@ def rooted(record: schema.Record, folder: str | os.PathLike) -> schema.Record:
     if getattr(record, name)
   }
   return dataclasses.replace(record, **changes) if changes else record
+
+
+def stamps(records: Iterable[schema.Record]) -> dict[str, list[int]]:
+  """{path: [bytes, time of change in ns]} of the files that records name.
+
+  What is kept of their pixels is stale once this differs. Files that are not
+  there are left out; they are refused by name where they are read.
+  """
+  out: dict[str, list[int]] = {}
+  for record in records:
+    for value in (*record.images, *record.frames):
+      if isinstance(value, str) and value not in out:
+        try:
+          found = os.stat(value)
+        except (OSError, ValueError):
+          continue
+        out[value] = [found.st_size, found.st_mtime_ns]
+  return out
 
 
 def _resized(array: np.ndarray, options: Options) -> np.ndarray:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from prefjax.core import errors
-from prefjax.data import encoding, examples, indexes, schema
+from prefjax.data import encoding, examples, indexes, media, schema
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -96,9 +96,15 @@ class MemoryStore:
     return [self._examples[int(row)] for row in rows]
 
 
-def key(encoder: encoding.Encoder, digest: str) -> str:
+def key(encoder: encoding.Encoder, records: Sequence[schema.Record]) -> str:
   """The key of a store: SHA-256 over all that decides its content."""
-  parts = {"format": FORMAT, "records": digest, **encoder.key()}
+  parts = {
+    "format": FORMAT,
+    "records": schema.digest(list(records)),
+    **encoder.key(),
+  }
+  if files := media.stamps(records):
+    parts["files"] = files
   return hashlib.sha256(schema.json_bytes(_plain(parts))).hexdigest()
 
 
@@ -248,7 +254,7 @@ def build_or_open(
     DataError: no example is left, or a folder cannot be written.
   """
   parent = pathlib.Path(parent)
-  store_key = key(encoder, schema.digest(list(records)))
+  store_key = key(encoder, records)
   final = parent / f"tokens-{store_key[:40]}"
   try:
     if final.exists():

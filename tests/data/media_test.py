@@ -274,7 +274,7 @@ def test_a_borrowed_response_is_seen_with_the_own_image():
 
 def test_the_key_of_a_store_knows_what_became_of_images():
   keys = {
-    store.key(encoder(options), "x")
+    store.key(encoder(options), [])
     for options in (
       OPTIONS,
       dataclasses.replace(OPTIONS, size=16),
@@ -282,6 +282,23 @@ def test_the_key_of_a_store_knows_what_became_of_images():
     )
   }
   assert len(keys) == 3
+
+
+def test_a_cache_is_made_anew_when_a_file_changes(tmp_path):
+  path, cache = tmp_path / "a.png", tmp_path / "cache"
+  items = [record(images=[str(path)])]
+
+  def shown():
+    found = store.build_or_open(encoder(), items, cache)
+    return found.get([0])[0].groups["main"].images
+
+  media.save_png(path, picture(1))
+  first = shown()
+  np.testing.assert_array_equal(first, shown())
+  assert len(list(cache.iterdir())) == 1
+  media.save_png(path, picture(2))
+  np.testing.assert_array_equal(shown()[0], picture(2))
+  assert not np.array_equal(first[0], picture(2))
 
 
 def test_records_are_held_out_by_what_they_show():
