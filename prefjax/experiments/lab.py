@@ -186,59 +186,9 @@ class Lab:
 
   # --- training --------------------------------------------------------------
 
-  def train(
-    self,
-    start: Params,
-    method: str | method_lib.Method,
-    data: Rows | pipeline.Source,
-    *,
-    steps: int,
-    seed: int,
-    kwargs: Mapping[str, Any] | None = None,
-    batch_size: int = 32,
-    learning_rate: float = 1e-3,
-    warmup: int = 10,
-    schedule: str = "linear",
-    clip_norm: float | None = 1.0,
-    reference: Params | None = None,
-    reference_mix: float = 0.0,
-    view: str | views.View | None = None,
-  ) -> Params:
-    """Trained weights; `start` is left as it is.
-
-    Args:
-      start: weights to begin from.
-      method: a registry name, or a Method.
-      data: rows for the method's own view, or a source of batches.
-      steps: updates.
-      seed: of the order and of every draw.
-      kwargs: hyper-parameters of a method given by name.
-      batch_size: examples of an update.
-      learning_rate: at the end of the warm-up.
-      warmup: updates of linear warm-up.
-      schedule: after it; see `optim.make_schedule`.
-      clip_norm: of gradients, None for none.
-      reference: frozen weights; None for `start`.
-      reference_mix: share of the policy that moves into the reference every
-        update (TR-DPO).
-      view: another view of rows than the method's.
-    """
-    return self.train_with_metrics(
-      start,
-      method,
-      data,
-      steps=steps,
-      seed=seed,
-      kwargs=kwargs,
-      batch_size=batch_size,
-      learning_rate=learning_rate,
-      warmup=warmup,
-      schedule=schedule,
-      clip_norm=clip_norm,
-      reference=reference,
-      reference_mix=reference_mix,
-      view=view,
-    )[0]
+  def train(self, *args: Any, **options: Any) -> Params:
+    """Trained weights; takes what `train_with_metrics` takes."""
+    return self.train_with_metrics(*args, **options)[0]
 
   def train_with_metrics(
     self,
@@ -258,7 +208,28 @@ class Lab:
     reference_mix: float = 0.0,
     view: str | views.View | None = None,
   ) -> tuple[Params, dict[str, float]]:
-    """As `train`, with the metrics of the last updates."""
+    """Trained weights and the metrics of the last updates.
+
+    Args:
+      start: weights to begin from.
+      method: a registry name, or a Method.
+      data: rows for the method's own view, or a source of batches.
+      steps: updates.
+      seed: of the order and of every draw.
+      kwargs: hyper-parameters of a method given by name.
+      batch_size: examples of an update.
+      learning_rate: at the end of the warm-up.
+      warmup: updates of linear warm-up.
+      schedule: after it; see `optim.make_schedule`.
+      clip_norm: of gradients, None for none.
+      reference: frozen weights; None for `start`.
+      reference_mix: share of the policy that moves into the reference every
+        update (TR-DPO).
+      view: another view of rows than the method's.
+
+    Returns:
+      (weights, numbers by name); `start` is left as it is.
+    """
     built = method
     if isinstance(built, str):
       built = methods.get(built, **(kwargs or {}))

@@ -108,14 +108,31 @@ def _sums(outputs, batch):
   )
 
 
-def xpo(name: str, kwargs: Mapping[str, Any]) -> method_lib.Method:
-  """XPO: the policy's response against one of the reference."""
-  adapters.check_kwargs(name, XPO_DEFAULTS, kwargs)
-  settings = {**XPO_DEFAULTS, **kwargs}
+def _against(loss: Any, **how: Any) -> method_lib.Method:
+  """One own response against one of another source, with a reference."""
 
   def prepare(rollouts, kl_coef):
     del kl_coef
     return online.Prepared(_fields(rollouts), {}, _statistics(rollouts))
+
+  return method_lib.Method(
+    inputs=("main",),
+    needs={
+      adapters.POLICY: ("token_logps",),
+      adapters.REFERENCE: ("token_logps",),
+    },
+    loss=loss,
+    record_kind="prompt",
+    online=online.Online(
+      prepare=prepare, samples=2, uses_reference=True, **how
+    ),
+  )
+
+
+def xpo(name: str, kwargs: Mapping[str, Any]) -> method_lib.Method:
+  """XPO: the policy's response against one of the reference."""
+  adapters.check_kwargs(name, XPO_DEFAULTS, kwargs)
+  settings = {**XPO_DEFAULTS, **kwargs}
 
   def method_loss(outputs, batch, method_state, keys):
     del keys
@@ -157,18 +174,7 @@ def xpo(name: str, kwargs: Mapping[str, Any]) -> method_lib.Method:
     metrics["policy_wins"] = types.weighted(wins, term.weight)
     return objective_lib.LossResult({name: term}, method_state, metrics)
 
-  return method_lib.Method(
-    inputs=("main",),
-    needs={
-      adapters.POLICY: ("token_logps",),
-      adapters.REFERENCE: ("token_logps",),
-    },
-    loss=method_loss,
-    record_kind="prompt",
-    online=online.Online(
-      prepare=prepare, source="reference", samples=2, uses_reference=True
-    ),
-  )
+  return _against(method_loss, source="reference")
 
 
 def nash_md(name: str, kwargs: Mapping[str, Any]) -> method_lib.Method:
@@ -184,10 +190,6 @@ def nash_md(name: str, kwargs: Mapping[str, Any]) -> method_lib.Method:
       raise errors.ConfigError(
         f"method.kwargs.{key}: {settings[key]} is outside 0 .. {high}"
       )
-
-  def prepare(rollouts, kl_coef):
-    del kl_coef
-    return online.Prepared(_fields(rollouts), {}, _statistics(rollouts))
 
   def method_loss(outputs, batch, method_state, keys):
     del keys
@@ -218,22 +220,8 @@ def nash_md(name: str, kwargs: Mapping[str, Any]) -> method_lib.Method:
     }
     return objective_lib.LossResult({name: term}, method_state, metrics)
 
-  return method_lib.Method(
-    inputs=("main",),
-    needs={
-      adapters.POLICY: ("token_logps",),
-      adapters.REFERENCE: ("token_logps",),
-    },
-    loss=method_loss,
-    record_kind="prompt",
-    online=online.Online(
-      prepare=prepare,
-      source="mixture",
-      samples=2,
-      uses_reference=True,
-      mixture=float(settings["mixture"]),
-    ),
-  )
+  mixture = float(settings["mixture"])
+  return _against(method_loss, source="mixture", mixture=mixture)
 
 
 def raft(name: str, kwargs: Mapping[str, Any]) -> method_lib.Method:
