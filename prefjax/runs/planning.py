@@ -252,8 +252,10 @@ _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def _needs(message: str) -> float | None:
-  """Bytes that the compiler says a program takes."""
-  found = re.search(r"Used ([\d.]+)([KMGT]) of", message)
+  """Bytes that the compiler says a program takes, at the least."""
+  found = re.search(r"Used ([\d.]+)([KMGT]) of", message) or re.search(
+    r"required for HLO temporaries \(([\d.]+)([KMGT])\)", message
+  )
   return float(found[1]) * _UNITS[found[2]] if found else None
 
 

@@ -72,20 +72,33 @@ def test_eight_devices_hold_an_eighth(tmp_path):
   assert plan.devices == 8
 
 
-def test_a_program_that_does_not_fit_is_told(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+  "told, gib",
+  [
+    (
+      "Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm."
+      " Exceeded hbm capacity by 4.75G.",
+      20.5,
+    ),
+    (
+      "Ran out of memory on HBM, the total memory required for HLO temporaries"
+      " (64.40G) exceeds available HBM (15.75G).",
+      64.4,
+    ),
+    ("Something else.", None),
+  ],
+)
+def test_a_program_that_does_not_fit_is_told(tmp_path, monkeypatch, told, gib):
   part = _part(tmp_path)
   given = planning.inputs(part)
 
   class Lowered:
     def compile(self):
-      raise jax.errors.JaxRuntimeError(
-        "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used"
-        " 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G.\nmore"
-      )
+      raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {told}\nmore")
 
   monkeypatch.setattr(part.run.place, "lower", lambda *a, **k: Lowered())
   found = planning.compile_step(part, given)
-  assert found.needs_bytes == 20.5 * 2**30
+  assert found.needs_bytes == (gib and pytest.approx(gib * 2**30))
   assert found.error.startswith("RESOURCE_EXHAUSTED") and "more" not in (
     found.error
   )
