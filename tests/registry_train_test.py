@@ -109,13 +109,20 @@ def test_trains_dies_and_goes_on(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["kto"])
-def test_killed_on_the_command_line(name, tmp_path):
+@pytest.mark.parametrize(
+  "name, more",
+  [
+    ("kto", ()),
+    ("grpo", ("rl.rewards={'length':1.0}",)),
+    ("grpo", ("rl.rewards={'length':1.0}", "rl.overlap=true")),
+  ],
+)
+def test_killed_on_the_command_line(name, more, tmp_path):
   """`prefjax train --config=configs/NAME.py:tiny`, a real SIGKILL, again."""
-  rows = language.unpaired_records(0, 60, "train", language=language.QUICK)
-  language.write_jsonl(tmp_path / "records.jsonl", rows)
+  c = _config(name, tmp_path)
   words = (
-    f"data.train={tmp_path / 'records.jsonl'}",
+    f"data.train={c.data.train}",
+    *more,
     "data.language={}",
     "data.eval_fraction=0.2",
     "log.report=true",
