@@ -237,6 +237,23 @@ def _uncommitted(root: pathlib.Path, name: str) -> bool:
   )
 
 
+def locked(directory: pathlib.Path) -> bool:
+  """Whether a process holds the lock of a directory; takes nothing."""
+  try:
+    handle = os.open(directory / LOCK, os.O_RDONLY)
+  except OSError:
+    return False
+  try:
+    fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+  except BlockingIOError:
+    return True
+  except OSError:
+    return False  # a filesystem without locks
+  finally:
+    os.close(handle)  # and with it the lock, if there was none
+  return False
+
+
 class Lock:
   """One writer a directory; the kernel releases it when a process dies."""
 

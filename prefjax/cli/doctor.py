@@ -1,6 +1,9 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""`prefjax doctor`: what this machine has, and whether PrefJAX works on it."""
+"""`prefjax doctor`: what this machine has, and whether PrefJAX works on it.
+
+With --workdir=DIR it looks at a run instead, and starts no backend.
+"""
 
 import importlib.metadata
 import json
@@ -18,7 +21,7 @@ from typing import Any
 from prefjax import version
 from prefjax.cli import arguments, texts
 
-SUMMARY = "Versions, devices, memory, and a self-test."
+SUMMARY = "Versions, devices, memory, and a self-test; or the state of a run."
 
 _NEEDED = (
   "jax",
@@ -50,12 +53,37 @@ def main(argv: list[str]) -> int:
   flags = arguments.Arguments("doctor", SUMMARY)
   flags.boolean("json", False, "print one JSON object instead of a list")
   flags.boolean("selftest", True, "compute, differentiate, save and restore")
+  flags.path(
+    "workdir",
+    help="look at this run: how far it got, why it stopped, what comes next",
+    exists=True,
+    kind="folder",
+  )
+  flags.boolean("deep", False, "with --workdir: read and verify all arrays")
   args = flags.parse(argv)
+  if args.workdir:
+    return _run_state(args)
   report = examine(selftest=args.selftest)
   if args.json:
     print(json.dumps(report, indent=2))
   else:
     print(as_text(report))
+  return 0 if report["ok"] else 1
+
+
+def _run_state(args: Any) -> int:
+  """Prints what is known about a run; 0 if it can go on or is complete."""
+  from prefjax.runs import diagnosis
+
+  report = diagnosis.diagnose(args.workdir, deep=args.deep)
+  if args.json:
+    print(json.dumps(report, indent=2))
+    return 0 if report["ok"] else 1
+  rows = [
+    (name, texts.one_line(text, 1000)) for name, text in diagnosis.rows(report)
+  ]
+  print(f"Run {texts.one_line(report['workdir'], 1000)}\n{texts.table(rows)}")
+  print("\n" + ("All is well." if report["ok"] else "Something is wrong."))
   return 0 if report["ok"] else 1
 
 

@@ -13,6 +13,7 @@ from prefjax import config as config_lib
 from prefjax.core import errors
 from prefjax.runs import run as run_lib
 from prefjax.runs import stage_run
+from prefjax.train import events as events_lib
 from prefjax.train import state as state_lib
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def resume(
   run: run_lib.Run,
   parts: Sequence[stage_run.StageRun],
   directory: pathlib.Path,
+  events: events_lib.Events,
 ) -> Position | None:
   """The newest good checkpoint, or None where there is none.
 
@@ -51,6 +53,7 @@ def resume(
     run: what goes on.
     parts: its stages.
     directory: of the checkpoints.
+    events: told of steps that were passed over, and where the run goes on.
 
   Raises:
     CheckpointError: it belongs to another run, or none can be read.
@@ -61,6 +64,7 @@ def resume(
 
   def unusable(step: int, reason: str) -> None:
     reasons.append(f"step {step}: {reason}")
+    events.write("fallback", step=step, reason=reason)
     _LOG.warning(
       "checkpoint step %d in '%s' is not usable (%s); falling back to the step"
       " before it",
@@ -97,6 +101,8 @@ def resume(
     overridden = checkpoint.as_json(changes)
     if overridden:
       metadata["overridden"] = [*metadata.get("overridden", []), *overridden]
+    changed = [change["key"] for change in overridden]
+    events.write("resume", step=info.step, changed=changed)
     return Position(
       own.stage.index, info.step, restored.tree, restored.frozen, metadata
     )

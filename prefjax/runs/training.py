@@ -21,7 +21,8 @@ from prefjax.runs import advice, online, reward_stage, stage_run
 from prefjax.runs import resume as resume_lib
 from prefjax.runs import run as run_lib
 from prefjax.runs import stages as stages_lib
-from prefjax.train import loop, progress, signals, writers
+from prefjax.train import events as events_lib
+from prefjax.train import loop, profiling, progress, signals, writers
 
 Run = run_lib.Run
 
@@ -76,18 +77,21 @@ def train(
   workdir: str | os.PathLike,
   *,
   devices: Sequence[Any] | None = None,
+  profile: tuple[int, int] | None = None,
 ) -> Outcome:
   """Trains, or goes on training, in a work directory.
 
-  Writes config.json, metrics.jsonl (a line an update), checkpoints/,
-  eval.json, samples.jsonl, policy/ and report.html. Called again it resumes
-  from the newest good checkpoint, exactly: the same examples, draws and
-  updates as without the interruption.
+  Writes config.json, metrics.jsonl (a line an update), events.jsonl (what
+  happened, never rewritten), checkpoints/, eval.json, samples.jsonl, policy/
+  and report.html. Called again it resumes from the newest good checkpoint,
+  exactly: the same examples, draws and updates as without the interruption.
 
   Args:
     config: the run.
     workdir: its directory.
     devices: to run on; default all.
+    profile: (start, stop): traces the updates after `start` up to `stop` to
+      the folder profile; default none.
 
   Raises:
     PrefjaxError: one line about what is wrong and what to do.
@@ -102,7 +106,12 @@ def train(
       if is_new:
         _take_back(path)
       raise
-    return driver.drive()
+    log = events_lib.EventLog(events_lib.path_of(path, jax.process_index()))
+    with log as events:
+      outcome = driver.drive(events, profile)
+      reason = "signal" if outcome.interrupted else "done"
+      events.stop(reason, step=outcome.step, status=outcome.exit_status)
+    return outcome
 
 
 def _part(run: Run, stage: stages_lib.Stage) -> stage_run.StageRun:
@@ -131,9 +140,16 @@ class _Driver:
     for part in self.parts:
       part.check()
 
-  def drive(self) -> Outcome:
+  def drive(
+    self, events: events_lib.EventLog, profile: tuple[int, int] | None
+  ) -> Outcome:
     run = self.run
-    position = resume_lib.resume(run, self.parts, self.directory)
+    self.events = events
+    self.profiler: profiling.Profiler = profiling.Off()
+    if profile is not None:
+      self.profiler = profiling.Trace(profile, run.workdir / "profile", events)
+    events.start(steps=run.stages[-1].stop, devices=run.place.mesh.size)
+    position = resume_lib.resume(run, self.parts, self.directory, events)
     _write_config(run)
     sinks: list[writers.Writer] = [self._metrics(position)]
     if run.config.log.tensorboard:
@@ -154,6 +170,7 @@ class _Driver:
       with self.checkpointer:
         result = self._stages(position)
     finally:
+      self.profiler.close()
       self.writer.close()
     return result
 
@@ -205,6 +222,9 @@ class _Driver:
       micro_batches=config.train.micro_batches,
       still=still,
     )
+    self.events.write(
+      "stage", name=stage.name, start=stage.start, stop=stage.stop, step=step
+    )
     watcher = own.watcher(still)
     tag = {"stage": stage.name} if stage.name else {}
     show = progress.make(
@@ -247,6 +267,10 @@ class _Driver:
       )
       feed.saved(self.checkpointer.steps())
 
+    def remark(text: str) -> None:
+      show.note(text)
+      self.events.write("alarm", message=text)
+
     plan = loop.Plan(
       start=step,
       stop=stage.stop,
@@ -260,7 +284,7 @@ class _Driver:
       step=step,
       metadata=metadata,
       writer=self.writer,
-      note=show.note,
+      note=remark,
       tag=tag,
     )
     try:
@@ -277,6 +301,8 @@ class _Driver:
             progress=show,
             stop=self.stop,
             tag=tag,
+            events=self.events,
+            profiler=self.profiler,
           ),
         )
     finally:

@@ -21,6 +21,7 @@ from jax.sharding import Mesh
 
 from prefjax import checkpoint
 from prefjax.methods import objective as objective_lib
+from prefjax.train import events as events_lib
 from prefjax.train import gradient, loop, placement, signals, writers
 from prefjax.train import mesh as mesh_lib
 from prefjax.train import progress as progress_lib
@@ -70,7 +71,8 @@ def fit(
     tx: updates without a learning rate, see `optim.make_optimizer`.
     learning_rate: a number, or a function of the number of updates done.
     steps: updates of the whole run.
-    workdir: for checkpoints/ and metrics.jsonl; None writes nothing.
+    workdir: for checkpoints/, metrics.jsonl and events.jsonl; None writes
+      nothing.
     seed: of initial parameters and every draw.
     config: what else makes this run what it is, such as hyper-parameters;
       a resume with other values is refused.
@@ -118,12 +120,17 @@ def fit(
 
   with contextlib.ExitStack() as stack:
     save, start, rows = _no_save, 0, []
+    events: Any = events_lib.Silent()
     if workdir is not None:
       folder = pathlib.Path(workdir)
       checkpointer = stack.enter_context(
         checkpoint.Checkpointer(folder / "checkpoints", keep=keep)
       )
-      state, start = _resume(checkpointer, state, still, facts)
+      events = stack.enter_context(
+        events_lib.EventLog(events_lib.path_of(folder, jax.process_index()))
+      )
+      events.start(steps=steps)
+      state, start = _resume(checkpointer, state, still, facts, events)
       save = _saver(checkpointer, still, facts)
       rows = [_metrics_file(folder, start)]
       stack.callback(rows[0].close)
@@ -150,8 +157,11 @@ def fit(
         writer=writers.MultiWriter([*rows, *([writer] if writer else [])]),
         progress=progress or progress_lib.Silent(),
         stop=stack.enter_context(signals.StopSignal()),
+        events=events,
       ),
     )
+    if workdir is not None:
+      events.stop("signal" if result.interrupted else "done", step=result.step)
   return whole(result.state)
 
 
@@ -172,12 +182,17 @@ def _batches(
     step += 1
 
 
-def _resume(checkpointer, state, still, facts) -> tuple[TrainState, int]:
+def _resume(
+  checkpointer, state, still, facts, events
+) -> tuple[TrainState, int]:
   """(state, updates done) of the newest good checkpoint, or as given."""
   if not checkpointer.steps():
     return state, 0
   restored = checkpoint.restore(checkpointer.directory, state, frozen=still)
+  for passed in restored.skipped:
+    events.write("fallback", step=passed.step, reason=passed.reason)
   checkpoint.check_compatible(restored.manifest, **facts, tokenizer_hash=None)
+  events.write("resume", step=restored.step)
   return restored.tree, restored.step
 
 

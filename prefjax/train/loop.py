@@ -18,9 +18,10 @@ import jax
 import numpy as np
 
 from prefjax.core import errors, types
+from prefjax.train import events as events_lib
 from prefjax.train import metrics as metrics_lib
+from prefjax.train import profiling, signals, writers
 from prefjax.train import progress as progress_lib
-from prefjax.train import signals, writers
 from prefjax.train import state as state_lib
 
 TrainState = state_lib.TrainState
@@ -59,6 +60,8 @@ class Hooks:
     progress: shown to a person.
     stop: asked after every step.
     tag: fields of every row (the stage).
+    events: told what happens besides: compilations, saves, signals, alarms.
+    profiler: traces some of the updates.
   """
 
   batch: Any
@@ -73,6 +76,12 @@ class Hooks:
     default_factory=signals.StopSignal
   )
   tag: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  events: events_lib.Events = dataclasses.field(
+    default_factory=events_lib.Silent
+  )
+  profiler: profiling.Profiler = dataclasses.field(
+    default_factory=profiling.Off
+  )
 
 
 @dataclasses.dataclass
@@ -152,8 +161,9 @@ class _Watch:
 class _Guard:
   """Counts updates that were not applied, and gives up in the end."""
 
-  def __init__(self, limit: int):
+  def __init__(self, limit: int, events: events_lib.Events):
     self._limit = limit
+    self._events = events
     self._bad: list[tuple[int, list[int]]] = []
 
   def see(self, step: int, skipped: bool, ids: np.ndarray) -> None:
@@ -161,6 +171,7 @@ class _Guard:
       self._bad = []
       return
     self._bad.append((step, ids.tolist()))
+    self._events.write("skipped", step=step, examples=ids.tolist()[:16])
     if len(self._bad) >= self._limit:
       first, last = self._bad[0][0], self._bad[-1][0]
       raise errors.TrainingError(
@@ -178,7 +189,8 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
       ended before plan.stop.
     CheckpointError: a save failed.
   """
-  goodput, guard = Goodput(), _Guard(plan.max_bad_steps)
+  events = hooks.events
+  goodput, guard = Goodput(), _Guard(plan.max_bad_steps, events)
   alarm = metrics_lib.StuckAlarm()
   seen: set[tuple] = set()
   pending = None
@@ -194,6 +206,7 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
     if is_new:
       goodput.compile += spent - waited
       times = {"time/compile_s": spent - waited}
+      events.write("compile", step=number, seconds=round(spent - waited, 3))
     else:
       goodput.step += spent - waited
       rate = facts["tokens"] / max(spent, 1e-9)
@@ -205,15 +218,23 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
     hooks.progress.update(row)
     guard.see(number, bool(values.get("train/skipped", 0.0)), ids)
     if alarm.see(values.get("loss", 0.0)):
-      hooks.progress.note(
+      text = (
         f"step {number}: the loss has been log 2 for 50 updates: nothing is"
         " being learned (learning rate, labels, or equal sides?)"
       )
+      hooks.progress.note(text)
+      events.write("alarm", step=number, message=text)
     return row
 
   done = plan.start
   batches = iter(hooks.batch)
   while done < plan.stop:
+    if hooks.profiler.due(done):
+      if pending is not None:
+        finish(pending)
+        pending = None
+      hooks.profiler.turn(done)
+      watch.restart()
     begin = clock()
     index, batch = next(batches, (None, None))
     watch.wait(clock() - begin)
@@ -251,6 +272,8 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
     due_save = done == plan.stop or (
       plan.save_every > 0 and done % plan.save_every == 0
     )
+    if interrupted:
+      events.write("signal", step=done, number=hooks.stop.received)
     if due_eval or due_save or interrupted:
       row = finish(pending)
       pending = None
@@ -265,6 +288,7 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
         hooks.writer.flush()
         hooks.save(state, done, row)
         goodput.checkpoint += clock() - begin
+        events.write("save", step=done, seconds=round(clock() - begin, 3))
     if interrupted:
       return Result(state, done, True, goodput)
     if pending is None:

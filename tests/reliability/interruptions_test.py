@@ -11,6 +11,7 @@ import pytest
 import reliability_support as support
 
 from prefjax import checkpoint
+from prefjax.runs import diagnosis
 
 
 def _whole(workdir, steps):
@@ -36,6 +37,9 @@ def test_two_kills_and_a_term(whole, tmp_path):
     support.check(trial)
   assert {trial.kind for trial in found} == {"SIGKILL", "SIGTERM"}
   _compare(tmp_path, whole, 60)
+  report = diagnosis.diagnose(tmp_path)
+  assert report["ok"] and report["stopped"]["reason"] == "done"
+  assert report["starts"] == len(found) + 1
 
 
 def test_a_term_saves_and_says_so(whole, tmp_path):
@@ -44,6 +48,9 @@ def test_a_term_saves_and_says_so(whole, tmp_path):
   assert trial.status == 143
   assert trial.after == trial.logged > trial.before - 1
   checkpoint.verify(tmp_path / "checkpoints", trial.after)
+  said = dict(diagnosis.rows(diagnosis.diagnose(tmp_path)))
+  assert "stopped by SIGTERM" in said["state"]
+  assert said["a resume"] == f"goes on with update {trial.after + 1} of 10000"
   # Fewer updates were done than the other run has: the same ones.
   rows, expected = support.updates(tmp_path), support.updates(whole)
   number = min(len(rows), len(expected))
