@@ -149,6 +149,7 @@ class DataConfig:
       no result. Pays where lengths differ much.
     cache_dir: folder of tokenised data; "" keeps them in memory.
     prefetch: batches made ahead.
+    patience: seconds without a batch after which a run ends with an error.
   """
 
   train: str = "language:pairs"
@@ -185,6 +186,7 @@ class DataConfig:
   pack: bool = False
   cache_dir: str = ""
   prefetch: int = _field(2, 1, 64)
+  patience: float = _field(600.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ _LOG = logging.getLogger(__name__)
 _FREE = (
   "stages.*.train.steps",
   "train.max_bad_steps",
+  "data.patience",
   "data.prefetch",
   "data.cache_dir",
   "mesh.*",

@@ -25,8 +25,8 @@ from prefjax.runs import data as run_data
 from prefjax.runs import evaluation, references
 from prefjax.runs import run as run_lib
 from prefjax.runs import stages as stages_lib
+from prefjax.train import inputs, optim
 from prefjax.train import mesh as mesh_lib
-from prefjax.train import optim
 from prefjax.train import state as state_lib
 
 Run = run_lib.Run
@@ -394,15 +394,19 @@ class StageRun:
     source: Any = self.stage.source
     if self.references:
       source = references.WithReference(source, self.references["train"])
-    first, depth = self.stage.start, self.stage.config.data.prefetch
+    first, data = self.stage.start, self.stage.config.data
     keys = {"reference_keys": self.reference_keys}
-    prefetch = pipeline.prefetch(source, start.step - first, depth=depth)
+    prefetch = pipeline.prefetch(
+      source, start.step - first, depth=data.prefetch
+    )
+    watched = inputs.Watched(prefetch, start.note, limit=data.patience)
     try:
       yield Feed(
-        batches=((step + first, batch) for step, batch in prefetch),
+        batches=((step + first, batch) for step, batch in watched),
         metadata=lambda step: keys if self.reference_keys else {},
       )
     finally:
+      watched.close()
       prefetch.close()
 
   def watcher(self, still: Any) -> evaluation.Watcher:
