@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from prefjax.checkpoint import leaves as leaves_lib
+from prefjax.checkpoint import processes
 from prefjax.core import errors
 
 # Leaves of at most this many bytes are hashed on the host with SHA-256.
@@ -264,20 +265,6 @@ def _bytes_of(block: np.ndarray) -> memoryview | bytes:
   return np.ascontiguousarray(block).reshape(-1).view(np.uint8).data
 
 
-def host_array(data: jax.Array | np.ndarray) -> np.ndarray:
-  """The whole array in host memory, from all processes where it must be."""
-  if isinstance(data, np.ndarray):
-    return data
-  if data.is_fully_addressable:
-    return np.asarray(data)
-  if data.is_fully_replicated:
-    return np.asarray(data.addressable_data(0))
-  # Only small leaves and whole-state hashes come here.
-  from jax.experimental import multihost_utils
-
-  return np.asarray(multihost_utils.process_allgather(data, tiled=True))
-
-
 def _lanes_later(data: jax.Array | np.ndarray) -> Callable[[], Any]:
   """Starts on the lanes of an array; the result is for the caller to fetch."""
   if isinstance(data, np.ndarray):
@@ -285,7 +272,7 @@ def _lanes_later(data: jax.Array | np.ndarray) -> Callable[[], Any]:
   platforms = {device.platform for device in data.sharding.device_set}
   if platforms != {"cpu"} or not data.is_fully_addressable:
     lanes = device_lanes(data)
-    return lambda: tuple(int(v) for v in host_array(lanes))
+    return lambda: tuple(int(v) for v in processes.whole(lanes))
   # On a CPU a shard is host memory already and NumPy is as fast as XLA
   # without its compilation. The views keep a later donation of the array
   # from reusing the memory.
@@ -344,7 +331,7 @@ def begin(
     else:
       later[path] = (spec.shape, spec.dtype, kind, _lanes_later(data))
   # After all copies were started, so that they overlap.
-  values = {path: host_array(data) for path, data in small}
+  values = {path: processes.whole(data) for path, data in small}
 
   def finish() -> dict[str, LeafDigest]:
     digests = {}
@@ -381,7 +368,9 @@ def state_sha256(tree: Any) -> str:
   for path, leaf in sorted(leaves_lib.flatten(tree).items()):
     spec = leaves_lib.spec_of(path, leaf)
     total.update(repr((path, spec.shape, spec.dtype)).encode())
-    total.update(_bytes_of(host_array(leaves_lib.raw_data(leaf, spec.dtype))))
+    total.update(
+      _bytes_of(processes.whole(leaves_lib.raw_data(leaf, spec.dtype)))
+    )
   return total.hexdigest()
 
 

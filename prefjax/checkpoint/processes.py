@@ -7,9 +7,13 @@ order, from their main thread. A lone process talks to nobody.
 """
 
 import hashlib
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
+
+from prefjax.core import errors
 
 
 def failed(good: bool) -> list[int]:
@@ -32,3 +36,53 @@ def same_everywhere(text: str) -> bool:
   return bool(
     (np.asarray(multihost_utils.process_allgather(mine)) == mine).all()
   )
+
+
+def first(work: Callable[[], Any]) -> Any:
+  """Has process 0 do something that the others wait for, such as a file.
+
+  Args:
+    work: done by process 0 alone.
+
+  Returns:
+    What it gave on process 0, None on the others.
+
+  Raises:
+    TrainingError: on the others, if it failed on process 0, which raises
+      what it was.
+  """
+  if jax.process_count() == 1:
+    return work()
+  result, error = None, None
+  if jax.process_index() == 0:
+    try:
+      result = work()
+    except Exception as caught:  # raised below, once the others know
+      error = caught
+  lost = failed(error is None)
+  if error is not None:
+    raise error
+  if lost:
+    raise errors.TrainingError("process 0 failed; what it says is the reason")
+  return result
+
+
+def largest(value: int) -> int:
+  """The largest of the numbers that the processes pass."""
+  if jax.process_count() == 1:
+    return value
+  from jax.experimental import multihost_utils
+
+  answers = multihost_utils.process_allgather(np.asarray(value, np.int32))
+  return int(np.max(answers))
+
+
+def whole(array: Any) -> np.ndarray:
+  """An array in host memory, from all processes where it must be."""
+  if not isinstance(array, jax.Array) or array.is_fully_addressable:
+    return np.asarray(array)
+  if array.is_fully_replicated:
+    return np.asarray(array.addressable_data(0))
+  from jax.experimental import multihost_utils
+
+  return np.asarray(multihost_utils.process_allgather(array, tiled=True))

@@ -116,7 +116,8 @@ class Source:
     self._packer: packing.Packer | None = None
     self._process_count = process_count
     local = size // process_count
-    self._slice = slice(process_index * local, (process_index + 1) * local)
+    first = process_index * local
+    self._own: np.ndarray = np.arange(first, first + local)
     self.global_batch_size = size
     self.num_examples = len(self._index)
     self.steps_per_epoch = self._order.steps_per_epoch
@@ -142,6 +143,14 @@ class Source:
   def report(self):
     """What became of the records; see `encoding.EncodeReport`."""
     return self._store.report
+
+  def make_only(self, places: Sequence[int]) -> None:
+    """Chooses the rows of every global batch that `batch` makes.
+
+    Args:
+      places: of the rows, ascending; as `mesh.own_rows` gives them.
+    """
+    self._own = np.asarray(places, np.int64)
 
   def pack(self, cells: packing.Cells) -> None:
     """Packs batches from here on; they hold the same examples as before.
@@ -261,16 +270,24 @@ class Source:
       step: from 0; the state's step before the update.
 
     Returns:
-      NumPy arrays with B / process_count rows. Rows that only fill up repeat
-      another row and have example_weight 0.
+      NumPy arrays, by default with B / process_count rows. Rows that only
+      fill up repeat another row and have example_weight 0.
 
     Raises:
       ValueError: the step is outside the epochs asked for.
     """
+    return self._made(step, self._own)
+
+  def whole(self, step: int) -> types.Batch:
+    """All rows of the batch of a step, as one process would make them."""
+    return self._made(step, np.arange(self.global_batch_size))
+
+  def _made(self, step: int, places: np.ndarray) -> types.Batch:
+    """The rows of a step's batch at some places."""
     rows, real = self._rows(step)
     level = self._levels[int(self._needed[rows].max())]
     packed = {} if self._packer is None else self._packer.slots(rows)
-    own, counts = rows[self._slice], real[self._slice]
+    own, counts = rows[places], real[places]
     parts = self._get(own)
     groups = {
       name: batches.group(
@@ -285,7 +302,7 @@ class Source:
       groups[name] = dataclasses.replace(groups[name], packed=slots)
     if self._store.mismatched:
       first = self._index.groups[0]
-      others = self._get(self._partners(rows, real)[self._slice])
+      others = self._get(self._partners(rows, real)[places])
       groups[self._store.mismatched] = batches.mismatch(
         groups[first],
         [part.groups[first] for part in others],

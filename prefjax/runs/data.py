@@ -3,6 +3,7 @@
 """The data section of a config as records and sources of batches."""
 
 import dataclasses
+import functools
 import inspect
 import pathlib
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 
 from prefjax import config as config_lib
+from prefjax.checkpoint import processes
 from prefjax.core import errors
 from prefjax.data import (
   batches,
@@ -132,8 +134,7 @@ def _language_records(
     except TypeError as error:
       raise errors.ConfigError(f"data.language: {error}") from None
     path = folder / f"{kind}-{split}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    language.write_jsonl(path, rows)
+    processes.first(functools.partial(_write, path, rows))
     read = readers.read(path)
     out.append(read.records)
     notes.append(f"{split}: {read.report.summary()}")
@@ -141,6 +142,11 @@ def _language_records(
   # The gold reward knows the instruction language alone.
   is_language = kind not in ("scenes", "clips")
   return Records(train, tuple(out[1]), tuple(notes), is_language)
+
+
+def _write(path: pathlib.Path, rows: Sequence[Any]) -> None:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  language.write_jsonl(path, rows)
 
 
 def load_records(
@@ -329,7 +335,11 @@ def check_lengths(model: base.Model, source: pipeline.Source, keys: str):
 def eval_source(
   tokens: store.Store, batch_size: int, limit: int = 0
 ) -> pipeline.Source:
-  """Every held-out record once, in order; the last batch is filled."""
+  """Every held-out record once, in order; the last batch is filled.
+
+  Every process makes all rows: `mesh.spread` and `mesh.gather` share the work
+  among them, and each then has all results.
+  """
   ids = tokens.index.example_id
   select = None
   if limit and limit < len(ids):
@@ -345,7 +355,5 @@ def eval_source(
       remainder="fill",
       window=1,
     ),
-    process_index=jax.process_index(),
-    process_count=jax.process_count(),
     select=select,
   )

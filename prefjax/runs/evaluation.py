@@ -40,6 +40,8 @@ def summarise(pairs: held_out.Pairs) -> dict[str, float]:
 
 
 def _write_json(path: pathlib.Path, value: Any) -> None:
+  if jax.process_index():
+    return
   scratch = path.with_suffix(".partial")
   scratch.write_text(json.dumps(value), encoding="utf-8")
   os.replace(scratch, path)
@@ -80,7 +82,7 @@ class Watcher:
         self._source = references_lib.WithReference(self._source, references)
 
   def _place(self, group: Any) -> Any:
-    return mesh_lib.to_global(self._run.place.mesh, group)
+    return mesh_lib.spread(self._run.place.mesh, group)
 
   @property
   def has_data(self) -> bool:
@@ -157,6 +159,8 @@ class Watcher:
         "after": [b for _, b in golds],
       }
     _write_json(folder / "eval.json", result)
+    if jax.process_index():
+      return
     with (folder / "samples.jsonl").open("w", encoding="utf-8") as file:
       for row in rows:
         file.write(json.dumps(row) + "\n")

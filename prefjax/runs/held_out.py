@@ -216,7 +216,7 @@ def evaluate(
         scoring.scorer(model.model, compute),
         place.put(model.weights, language_model.SHARDING_RULES),
         source,
-        lambda group: mesh_lib.to_global(place.mesh, group),
+        lambda group: mesh_lib.spread(place.mesh, group),
       )
     )
   if not len(found[0].record):

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from prefjax.checkpoint import processes
 from prefjax.core import errors, types
 from prefjax.data import pipeline
 from prefjax.runs import scoring, sealed
@@ -150,7 +151,7 @@ def build_or_open(
   store_key: str,
   make: Callable[[], dict[str, tuple[np.ndarray, ...]]],
 ) -> ReferenceStore:
-  """Opens the store of that key, or makes it.
+  """Opens the store of that key, or makes it; process 0 writes it.
 
   A damaged store is set aside with a warning and made again.
 
@@ -158,13 +159,16 @@ def build_or_open(
     DataError: the folder cannot be written.
   """
   path = pathlib.Path(folder) / f"reference-{store_key[:40]}.npz"
+  arrays = None
   if path.exists():
     try:
-      return ReferenceStore(_read(path, store_key))
+      arrays = _read(path, store_key)
     except errors.DataError as error:
       _LOG.warning("%s; it is made again", error)
-  arrays = make()
-  _write(path, store_key, arrays)
+  # All open it or all make it: making it is work that they share.
+  if processes.failed(arrays is not None):
+    arrays = make()
+    processes.first(lambda: _write(path, store_key, arrays))
   return ReferenceStore(arrays)
 
 

@@ -101,9 +101,9 @@ class RewardWatcher(evaluation.Watcher):
     rows, seen = [], set()
     for step in range(self._source.num_steps):
       batch = self._source.batch(step)
-      placed = mesh_lib.to_global(self._run.place.mesh, batch)
+      placed = mesh_lib.spread(self._run.place.mesh, batch)
       margins = np.asarray(
-        jax.device_get(self._compare(state.params, self._still, placed)),
+        mesh_lib.gather(self._compare(state.params, self._still, placed)),
         np.float64,
       )
       group = batch.main

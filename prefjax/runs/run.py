@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from prefjax import config as config_lib
 from prefjax import kernels
 from prefjax.core import errors, prng
@@ -60,6 +62,7 @@ class Run:
       sharding=self._sharding(),
     )
     self.stages = stages_lib.prepare(config, self.source, self.workdir)
+    self._share_rows()
     self._pack()
     if self.compute.remat == remat.AUTO:
       self.compute = dataclasses.replace(self.compute, remat=self._remat())
@@ -77,6 +80,15 @@ class Run:
     return kernels.Sharding(
       self.place.mesh, rows=mesh_lib.BATCH_AXES, vocab="tensor", hidden="fsdp"
     )
+
+  def _share_rows(self) -> None:
+    """Each process makes the rows of a batch that its devices hold."""
+    if jax.process_count() == 1:
+      return
+    for stage in self.stages:
+      if stage.method.online is None:
+        rows = stage.source.global_batch_size
+        stage.source.make_only(mesh_lib.own_rows(self.place.mesh, rows))
 
   def _pack(self) -> None:
     """Packs the batches of stages whose data section says so."""

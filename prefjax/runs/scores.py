@@ -176,7 +176,7 @@ def _batches(
     scoring.scorer(policy.model, compute),
     weights,
     source,
-    place=lambda group: mesh_lib.to_global(place.mesh, group),
+    place=lambda group: mesh_lib.spread(place.mesh, group),
     groups=("main",),
   ):
     yield list(_rows(scored, records, keys))

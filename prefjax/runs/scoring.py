@@ -12,6 +12,7 @@ from prefjax.core import types
 from prefjax.data import pipeline
 from prefjax.methods import language_model
 from prefjax.models import base, vision
+from prefjax.train import mesh as mesh_lib
 
 
 class Scored(NamedTuple):
@@ -102,9 +103,9 @@ def score_source(
   Args:
     run: from `scorer`.
     weights: of the model.
-    source: with a number of steps; one process.
+    source: with a number of steps; every process makes all rows.
     adapter: LoRA tree, or None for the base model.
-    place: puts a batch on the devices.
+    place: puts a batch on the devices, see `mesh.spread`.
     groups: which groups; None for all.
   """
   seen: set[int] = set()
@@ -119,4 +120,4 @@ def score_source(
       if groups is not None and name not in groups:
         continue
       logps = run(weights, place(group), adapter)
-      yield Scored(batch, name, np.asarray(jax.device_get(logps)), kept)
+      yield Scored(batch, name, mesh_lib.gather(logps), kept)

@@ -310,7 +310,7 @@ class StageRun:
 
   def example_batch(self) -> types.Batch:
     """A batch with the shapes of those that are trained on."""
-    batch = self.stage.source.batch(0)
+    batch = self.stage.source.whole(0)
     return (
       _with_empty_references(batch) if self.mode == "precomputed" else batch
     )
@@ -356,7 +356,7 @@ class StageRun:
           source,
           run.scorer,
           reference,
-          place=lambda group: mesh_lib.to_global(run.place.mesh, group),
+          place=lambda group: mesh_lib.spread(run.place.mesh, group),
         )
 
       self.references[name] = references.build_or_open(

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from prefjax.checkpoint import processes
 from prefjax.core import errors
 from prefjax.core import sharding as sharding_lib
 from prefjax.train import optim
@@ -111,6 +112,22 @@ def check_batch(mesh: Mesh, batch_size: int, micro_batches: int) -> None:
     )
 
 
+def own_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
+  """int64 [b]: which rows of a global batch this process makes, ascending.
+
+  Processes that share rows, because weights are spread over them, make the
+  same ones. The batch must divide over the devices.
+  """
+  here = jax.process_index()
+  places = batch_sharding(mesh).devices_indices_map((batch_size,))
+  parts = {
+    index[0].indices(batch_size)[:2]
+    for device, index in places.items()
+    if device.process_index == here
+  }
+  return np.concatenate([np.arange(*part) for part in sorted(parts)])
+
+
 def to_global(mesh: Mesh, batch: Any) -> Any:
   """This process's rows as parts of global arrays."""
   sharding = batch_sharding(mesh)
@@ -118,3 +135,23 @@ def to_global(mesh: Mesh, batch: Any) -> Any:
     lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)),
     batch,
   )
+
+
+def spread(mesh: Mesh, batch: Any) -> Any:
+  """Rows that every process has, all of them, as global arrays.
+
+  For evaluation: each process puts its part on its devices, and `gather`
+  brings back what became of all rows.
+  """
+  sharding = batch_sharding(mesh)
+
+  def one(x):
+    x = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, sharding, lambda i: x[i])
+
+  return jax.tree.map(one, batch)
+
+
+def gather(tree: Any) -> Any:
+  """NumPy arrays of a tree, whole on every process; all must call it."""
+  return jax.tree.map(processes.whole, tree)

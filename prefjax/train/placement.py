@@ -27,7 +27,8 @@ class Placement:
     parallel: "jit", or "pmap" for plain data parallelism.
 
   Raises:
-    ConfigError: pmap with a mesh that spreads weights.
+    ConfigError: pmap with a mesh that spreads weights, or with several
+      processes.
   """
 
   def __init__(self, mesh: Mesh, parallel: str = "jit"):
@@ -37,6 +38,10 @@ class Placement:
       raise errors.ConfigError(
         "train.parallel: pmap is data parallel only; set mesh.fsdp and"
         " mesh.tensor to 1"
+      )
+    if parallel == "pmap" and jax.process_count() > 1:
+      raise errors.ConfigError(
+        "train.parallel: pmap is for one process; use jit"
       )
 
   def shardings(self, tree: Any, rules: mesh_lib.Rules) -> Any:
@@ -149,7 +154,11 @@ class Placement:
   def eval_step(
     self, objective: objective_lib.Objective, still: dict[str, Any]
   ) -> Callable[[TrainState, Any], dict[str, types.WeightedSum]]:
-    """(state, host batch) -> metrics; batches are spread as under jit."""
+    """(state, whole host batch) -> metrics.
+
+    Every process gives the same rows, all of them; they are spread as under
+    jit.
+    """
     step = step_lib.make_eval_step(objective)
 
     def whole(state, still, batch):
@@ -157,7 +166,7 @@ class Placement:
 
     run = jax.jit(whole)
     return lambda state, batch: run(
-      state, still, mesh_lib.to_global(self.mesh, batch)
+      state, still, mesh_lib.spread(self.mesh, batch)
     )
 
   def rows(self, wanted: int) -> int:

@@ -8,6 +8,8 @@ import threading
 from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# A run whose time is over ends as if it had been asked to.
+DEADLINE = int(signal.SIGTERM)
 
 
 class StopSignal:
@@ -24,6 +26,7 @@ class StopSignal:
 
   def __init__(self):
     self.received = 0
+    self._told = 0
     self._before: dict[int, object] = {}
     self._pipe: tuple[int, int] | None = None
 
@@ -64,10 +67,18 @@ class StopSignal:
     self._pipe = reading, writing
     threading.Thread(target=_count, args=(reading,), daemon=True).start()
 
+  def tell(self, number: int) -> None:
+    """Another process, or the clock, ends the run as this signal would.
+
+    A signal of its own that comes later is still the first one here.
+    """
+    self._told = number
+
   @property
   def exit_status(self) -> int:
     """What the process should exit with, 0 if there was no signal."""
-    return 128 + self.received if self.received else 0
+    number = self.received or self._told
+    return 128 + number if number else 0
 
 
 def _count(reading: int) -> None:
