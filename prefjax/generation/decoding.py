@@ -33,6 +33,7 @@ class Request(NamedTuple):
       before them; rows of NEVER only fill up the table.
     processors: see `processing`.
     media: `vision.Media` of the N prompts, or None.
+    first: int32 [], number of the first sample in the keys.
   """
 
   prompt: Any
@@ -44,6 +45,7 @@ class Request(NamedTuple):
   stop: Any
   processors: tuple[processing.Processor, ...]
   media: Any = None
+  first: Any = 0
 
 
 class Partner(NamedTuple):
@@ -78,7 +80,7 @@ class Output(NamedTuple):
   finish: jax.Array
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
   """Of the loop; `step` tokens have been drawn."""
 
   step: jax.Array
@@ -102,17 +104,17 @@ def in_dtype(params: base.Params, dtype: Any) -> base.Params:
   return jax.tree_util.tree_map_with_path(cast, params)
 
 
-def _row_keys(keys: jax.Array, samples: int, step: jax.Array) -> jax.Array:
+def _row_keys(keys: jax.Array, samples: jax.Array, step) -> jax.Array:
   """[N, S] keys of one draw, whatever else is in the batch."""
 
   def one(key, sample):
     return jax.random.fold_in(jax.random.fold_in(key, sample), step)
 
   each = jax.vmap(one, in_axes=(None, 0))
-  return jax.vmap(each, in_axes=(0, None))(keys, jnp.arange(samples))
+  return jax.vmap(each, in_axes=(0, None))(keys, samples)
 
 
-def _draw(
+def draw(
   all_logits: tuple[jax.Array, ...],
   coef: Any,
   request: Request,
@@ -137,7 +139,8 @@ def _draw(
   if greedy:
     tokens = jnp.argmax(scores, axis=-1)
     return tokens, jnp.zeros(tokens.shape, logits.dtype), pick(logits, tokens)
-  keys = _row_keys(request.keys, logits.shape[1], step)
+  samples = request.first + jnp.arange(logits.shape[1])
+  keys = _row_keys(request.keys, samples, step)
   tokens = jax.vmap(jax.vmap(jax.random.categorical))(keys, scores)
   return tokens, pick(scores, tokens), pick(logits, tokens)
 
@@ -155,7 +158,7 @@ def _ends_with(tokens: jax.Array, step, stop: jax.Array) -> jax.Array:
   return jnp.any(jnp.all(same, axis=-1), axis=-1)
 
 
-def _record(state: _State, request: Request, drawn) -> _State:
+def record(state: State, request: Request, drawn) -> State:
   """Writes what was drawn at `state.step` and sees who is done."""
   token, logp, policy_logp = drawn
   step, output, done = state.step, state.output, state.done
@@ -245,7 +248,7 @@ def decode(
     all_logits.append(jnp.broadcast_to(logits[:, None], shape))
     caches.append(cache)
   blank = jnp.zeros((n, samples, slots), logits.dtype)
-  state = _State(
+  state = State(
     step=jnp.int32(0),
     caches=tuple(caches),
     output=Output(
@@ -258,13 +261,13 @@ def decode(
     done=jnp.broadcast_to(~request.real[:, None], (n, samples)),
   )
 
-  def advance(state: _State, all_logits) -> _State:
-    drawn = _draw(
+  def advance(state: State, all_logits) -> State:
+    drawn = draw(
       tuple(all_logits), coef, request, state.output, state.step, greedy
     )
-    return _record(state, request, drawn)
+    return record(state, request, drawn)
 
-  def body(state: _State) -> _State:
+  def body(state: State) -> State:
     last = jax.lax.dynamic_slice_in_dim(
       state.output.tokens, state.step - 1, 1, axis=2
     )
@@ -277,7 +280,7 @@ def decode(
       caches.append(cache)
     return advance(state._replace(caches=tuple(caches)), all_logits)
 
-  def unfinished(state: _State) -> jax.Array:
+  def unfinished(state: State) -> jax.Array:
     return (state.step < request.limit) & ~jnp.all(state.done)
 
   return jax.lax.while_loop(unfinished, body, advance(state, all_logits)).output

@@ -82,6 +82,7 @@ class OwnEngine:
     model: the decoder.
     dtype: compute dtype; None for that of the parameters.
     batch_size: prompts decoded together; None for all.
+    rows: responses decoded at a time, as for `generate`; None for all.
     place: as for `generate`.
     processors: more changes of the distribution, e.g. `Grammar`.
   """
@@ -92,6 +93,7 @@ class OwnEngine:
     *,
     dtype: Any = None,
     batch_size: int | None = None,
+    rows: int | None = None,
     place: Callable[[Any], Any] | None = None,
     processors: Sequence[processing.Processor] = (),
   ):
@@ -99,6 +101,7 @@ class OwnEngine:
     self._options = dict(
       dtype=dtype,
       batch_size=batch_size,
+      rows=rows,
       place=place,
       processors=tuple(processors),
     )

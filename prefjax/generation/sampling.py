@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from prefjax.core import errors, prng
-from prefjax.generation import decoding, processing
+from prefjax.generation import continuous, decoding, processing
 from prefjax.models import base, vision
 
 _SMALLEST_BUCKET = 16
@@ -91,6 +91,7 @@ def generate(
   dtype: Any = None,
   cache_dtype: Any = None,
   batch_size: int | None = None,
+  rows: int | None = None,
   partner: decoding.Partner | None = None,
   place: Callable[[Any], Any] | None = None,
   media: vision.Media | None = None,
@@ -129,6 +130,9 @@ def generate(
     dtype: compute dtype; None for that of the parameters.
     cache_dtype: of keys and values; None for the compute dtype.
     batch_size: prompts that are decoded together; None for all.
+    rows: responses that are decoded at a time, the next beginning where one
+      has ended (continuous batching), so that a long one holds up nobody;
+      on one device, and each sample runs its prompt. None for `batch_size`.
     partner: a second model of the same decoder to mix in; `policy_logps`
       stay those of the first.
     place: puts rows [N, ...] on devices, e.g. spread over a mesh; None
@@ -164,8 +168,42 @@ def generate(
     seen = 0 if media is None else media.number
     seen = vision.prefix_tokens(model.config, seen)
     model.check_length(seen + max(map(len, prompts)), max_new_tokens)
+  if rows is not None:
+    check_positive(rows=rows)
+    for name, value in dict(
+      batch_size=batch_size, partner=partner, place=place, media=media
+    ).items():
+      if value is not None:
+        raise errors.ConfigError(f"rows: does not go together with {name}")
   slots = bucket(max_new_tokens)
   keys = prng.example_keys(seed, step, "generation", np.asarray(ids, np.int64))
+  compute = dict(
+    greedy=greedy,
+    dtype=None if dtype is None else jnp.dtype(dtype),
+    cache_dtype=None if cache_dtype is None else jnp.dtype(cache_dtype),
+  )
+  processors = (*standard, *processors)
+  if rows is not None and count:
+    found, _ = continuous.decode(
+      model,
+      params,
+      lora,
+      continuous.Settings(
+        limit=np.int32(max_new_tokens),
+        eos=padded(list(eos_ids)),
+        stop=_stops(stop),
+        processors=processors,
+      ),
+      align(prompts, bucket(max(map(len, prompts))), count),
+      keys,
+      samples=num_samples,
+      slots=slots,
+      rows=rows,
+      **compute,
+    )
+    return Generations(
+      *(x[..., :max_new_tokens] if x.ndim == 3 else x for x in found)
+    )
   shape = (count, num_samples, max_new_tokens)
   parts = decoding.Output(
     tokens=np.zeros(shape, np.int32),
@@ -174,18 +212,18 @@ def generate(
     policy_logps=np.zeros(shape, np.float32),
     finish=np.zeros(shape[:2], np.int32),
   )
-  for rows, width, size in _batches([len(p) for p in prompts], batch_size):
-    prompt, mask = align([prompts[i] for i in rows], width, size)
-    fill = np.resize(rows, size)  # repeated rows only fill up the batch
+  for which, width, size in _batches([len(p) for p in prompts], batch_size):
+    prompt, mask = align([prompts[i] for i in which], width, size)
+    fill = np.resize(which, size)  # repeated rows only fill up the batch
     request = decoding.Request(
       prompt=prompt,
       prompt_mask=mask,
       keys=keys[fill],
-      real=np.arange(size) < len(rows),
+      real=np.arange(size) < len(which),
       limit=np.int32(max_new_tokens),
       eos=padded(list(eos_ids)),
       stop=_stops(stop),
-      processors=(*standard, *processors),
+      processors=processors,
       media=jax.tree.map(lambda x, fill=fill: np.asarray(x)[fill], media),
     )
     if place is not None:
@@ -200,13 +238,11 @@ def generate(
       partner,
       samples=num_samples,
       slots=slots,
-      greedy=greedy,
-      dtype=None if dtype is None else jnp.dtype(dtype),
-      cache_dtype=None if cache_dtype is None else jnp.dtype(cache_dtype),
+      **compute,
     )
     for whole, part in zip(parts, jax.device_get(output), strict=True):
-      part = part[: len(rows)]
-      whole[rows] = part if whole.ndim == 2 else part[..., :max_new_tokens]
+      part = part[: len(which)]
+      whole[which] = part if whole.ndim == 2 else part[..., :max_new_tokens]
   return Generations(**parts._asdict())
 
 

@@ -248,7 +248,7 @@ def visible(
 def causal(
   query_slots: jax.Array, key_slots: jax.Array, window: int | None
 ) -> jax.Array:
-  """bool [T, S] for slots whose differences equal position differences."""
-  distance = query_slots[:, None] - key_slots[None, :]
+  """bool [..., T, S] for slots whose differences are those of positions."""
+  distance = query_slots[..., :, None] - key_slots[..., None, :]
   mask = distance >= 0
   return mask if window is None else mask & (distance < window)

@@ -318,6 +318,7 @@ class Model:
     tokens,
     start,
     *,
+    began: jax.Array | None = None,
     lora: Any = None,
     dtype: Any = None,
   ) -> tuple[jax.Array, caching.Cache]:
@@ -328,6 +329,7 @@ class Model:
       cache: of `prefill`, with `start` tokens of each continuation.
       tokens: int [N, S, C]; start + C is at most T.
       start: int32 [], tokens that the continuations have already.
+      began: int32 [N, S], see `caching.extend`; None where all began at 0.
       lora: adapter tree or None.
       dtype: compute dtype; None for that of the parameters.
 
@@ -341,6 +343,7 @@ class Model:
       cache,
       jnp.asarray(tokens),
       start,
+      began=began,
       spec=self.lora,
       lora=lora,
       dtype=dtype,

@@ -123,11 +123,16 @@ def extend(
   tokens: jax.Array,
   start: jax.Array | int,
   *,
+  began: jax.Array | None = None,
   spec: lora_lib.LoraSpec | None = None,
   lora: Any = None,
   dtype: Any = None,
 ) -> tuple[jax.Array, Cache]:
   """Runs the next C tokens of every continuation.
+
+  Continuations that began at different times share a clock: with `began`
+  their slots are a ring that `start` goes round, and a continuation has
+  start - began tokens, at most T.
 
   Args:
     config: the decoder.
@@ -135,6 +140,8 @@ def extend(
     cache: with the tokens before `start`.
     tokens: int [N, S, C].
     start: number of tokens each continuation has already, int32 [].
+    began: what `start` was when each continuation had none, int32 [N, S];
+      C must then be 1. None where all began at 0.
     spec: what the adapter tree means.
     lora: adapter tree or None.
     dtype: compute dtype; None for that of the parameters.
@@ -147,19 +154,34 @@ def extend(
   n, s, c = tokens.shape
   counts, p = cache.counts, cache.prompt_mask.shape[1]
   room = jax.tree.leaves(cache.own)[0].shape[-3]
-  fresh, old = start + jnp.arange(c), jnp.arange(room)  # own slots
   slots = jnp.arange(p)
+  if began is None:
+    fresh, old, at = start + jnp.arange(c), jnp.arange(room), start  # slots
+    is_old = old < start
+  else:
+    # The newest token lies just behind `at`, older ones further back.
+    at = start % room
+    fresh = (start - began)[..., None]  # [N, S, 1], its own number of tokens
+    old = fresh - 1 - (at - 1 - jnp.arange(room)) % room  # [N, S, T]
+    is_old = old >= 0
 
   def rows(a: jax.Array) -> jax.Array:  # [N, ...] -> [N S, ...]
     return jnp.repeat(a, s, axis=0)
 
-  places = rows(counts[:, None] + fresh)  # [N S, C]
+  if began is None:
+    places = rows(counts[:, None] + fresh)  # [N S, C]
+  else:
+    places = (counts[:, None, None] + fresh).reshape(n * s, c)
   tables = layouts.rotary(config, places, rows(cache.lengths))
 
   def make(slot: config_lib.Slot):
     to_prompt = attention.causal(p + fresh, slots, slot.window)
-    to_prompt = to_prompt & cache.prompt_mask[:, None]  # [N, C, P]
-    to_own = attention.causal(fresh, old, slot.window) & (old < start)
+    if began is None:
+      to_prompt = to_prompt & cache.prompt_mask[:, None]  # [N, C, P]
+      to_prompt = to_prompt[:, None]
+    else:
+      to_prompt = to_prompt & cache.prompt_mask[:, None, None]  # [N, S, 1, P]
+    to_own = attention.causal(fresh, old, slot.window) & is_old[..., None, :]
     to_new = attention.causal(fresh, fresh, slot.window)
 
     def mix(q, key, v, cache):
@@ -168,7 +190,7 @@ def extend(
       key = rope_lib.rotate(key, tables[slot.rope])
       q, key, v = (a.reshape(n, s, *a.shape[1:]) for a in (q, key, v))
       sources = (
-        (prompt_key, prompt_value, to_prompt[:, None]),
+        (prompt_key, prompt_value, to_prompt),
         (own_key, own_value, to_own),
         (key, v, to_new),
       )
@@ -198,7 +220,7 @@ def extend(
 
   def put(own: jax.Array, fresh: jax.Array) -> jax.Array:
     return jax.lax.dynamic_update_slice_in_dim(
-      own, fresh.astype(own.dtype), start, axis=own.ndim - 3
+      own, fresh.astype(own.dtype), at, axis=own.ndim - 3
     )
 
   own = jax.tree.map(put, cache.own, new)

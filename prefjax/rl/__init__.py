@@ -21,6 +21,7 @@ from prefjax.rl.presets import (
   PolicyGradientConfig,
   preset,
 )
+from prefjax.rl.rollout import Samples, rollout
 from prefjax.rl.shaping import (
   adaptive_kl,
   sequence_reward,
@@ -34,13 +35,23 @@ from prefjax.rl.signal import (
   learning_signal,
 )
 from prefjax.rl.statistics import ppo_stats
+from prefjax.rl.steps import (
+  StepConfig,
+  StepState,
+  policy_gradient_step,
+  policy_loss,
+  ppo_step,
+)
 
 __all__ = [
   "BASELINES",
   "SURROGATES",
   "PolicyGradientConfig",
   "Rollouts",
+  "Samples",
   "Signal",
+  "StepConfig",
+  "StepState",
   "adaptive_kl",
   "dynamic_sampling_mask",
   "gae",
@@ -49,12 +60,16 @@ __all__ = [
   "kl_estimate",
   "learning_signal",
   "online_pairs",
+  "policy_gradient_step",
+  "policy_loss",
   "ppo_stats",
+  "ppo_step",
   "preset",
   "reinforce_pp_advantages",
   "reinforce_pp_baseline",
   "remax_advantages",
   "rloo_advantages",
+  "rollout",
   "sequence_ratio",
   "sequence_reward",
   "shaped_rewards",
