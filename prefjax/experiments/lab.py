@@ -18,7 +18,7 @@ seeds, noise levels and arms that share a method share its program.
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -43,7 +43,8 @@ from prefjax.data import (
 from prefjax.methods import language_model
 from prefjax.methods import method as method_lib
 from prefjax.models import base
-from prefjax.runs import held_out, scoring
+from prefjax.runs import data as run_data
+from prefjax.runs import held_out, scores, scoring
 from prefjax.train import metrics as metrics_lib
 from prefjax.train import optim
 from prefjax.train import state as state_lib
@@ -52,6 +53,7 @@ from prefjax.train import step as step_lib
 Params = Any
 Rows = Sequence[Mapping[str, Any] | schema.Record]
 _EVAL_ROWS = 64
+_PIXELS = ("images", "frames")
 _LATEST = 10  # updates that the metrics of a training are averaged over
 
 
@@ -102,6 +104,8 @@ class Lab:
     response: response slots, the end token included.
     gold: (prompt, response) -> reward of an answer.
     too_long: what becomes of longer records: "drop" or "cut".
+    vision: encoder of images and frames, or None.
+    images: most images and frames of a record.
   """
 
   def __init__(
@@ -114,7 +118,10 @@ class Lab:
     response: int = 26,
     gold: Callable[[str, str], float] = language.gold_reward,
     too_long: str = "drop",
+    vision: models.Vision | None = None,
+    images: int = 1,
   ):
+    seen = 0 if vision is None else images * vision.tokens
     self.model = base.Model(
       models.preset(
         "tiny",
@@ -125,7 +132,8 @@ class Lab:
         num_kv_heads=heads,
         head_dim=hidden // heads,
         query_scale=(hidden // heads) ** -0.5,
-        max_positions=prompt + response + 16,
+        max_positions=seen + prompt + response + 16,
+        vision=vision,
       )
     )
     self.tokenizer = tokenizers.ByteTokenizer()
@@ -181,8 +189,52 @@ class Lab:
   def _store(self, rows: Rows, view: str | views.View):
     if isinstance(view, str):
       view = views.view(view)
-    encoder = encoding.Encoder(self.tokenizer, view, self._lengths)
+    encoder = encoding.Encoder(
+      self.tokenizer,
+      view,
+      self._lengths,
+      media=run_data.media_options(self.model),
+    )
     return loading.open_store(encoder, as_records(rows))
+
+  def batches(
+    self, rows: Rows, view: str | views.View
+  ) -> Iterator[tuple[types.Batch, int]]:
+    """All rows once and in order: (batch, how many of its rows are new).
+
+    Raises:
+      DataError: a row does not fit.
+    """
+    store = self._store(rows, view)
+    if store.report.dropped:
+      raise errors.DataError(f"a row does not fit: {store.report.summary()}")
+    options = pipeline.Options(
+      batch_size=_EVAL_ROWS,
+      shuffle=False,
+      epochs=1,
+      remainder="fill",
+      window=1,
+      buckets=(self._slots,),
+    )
+    source = pipeline.Source(store, options)
+    left = source.num_examples
+    for step in range(source.num_steps):
+      batch = source.batch(step)
+      yield batch, min(left, _EVAL_ROWS)
+      left -= _EVAL_ROWS
+
+  def log_probs(self, policy: Params, rows: Rows) -> np.ndarray:
+    """Summed log-probs of every response, nats, float64 [N, K].
+
+    Args:
+      policy: weights.
+      rows: with K responses each (two of a pair), all of which fit.
+    """
+    out = []
+    for batch, number in self.batches(rows, scores.all_responses()):
+      logps = np.asarray(self._scorer(policy, batch.main), np.float64)
+      out.append(np.sum(logps * batch.main.token_weights, axis=-1)[:number])
+    return np.concatenate(out)
 
   # --- training --------------------------------------------------------------
 
@@ -351,6 +403,7 @@ class Lab:
     temperature: float = 1.0,
     max_new_tokens: int | None = None,
     gold: Callable[[str, str], float] | None = None,
+    shown: Rows | None = None,
   ) -> Answers:
     """Samples answers and scores them.
 
@@ -363,7 +416,11 @@ class Lab:
       temperature: 0 takes the likeliest token; the KL is then no estimate.
       max_new_tokens: longest answer; None for the response slots.
       gold: another reward than the lab's.
+      shown: N rows whose images and frames come before the prompts, or None.
     """
+    media = None
+    if shown is not None:
+      media = run_data.media_of(self.model, as_records(shown))
     ids = [self._prompt_ids(prompt) for prompt in prompts]
     made = generation.generate(
       self.model,
@@ -374,6 +431,7 @@ class Lab:
       temperature=temperature,
       eos_ids=(self.tokenizer.eos_id,),
       seed=seed,
+      media=media,
     )
     texts = [
       [self.tokenizer.decode(row, skip_special=True) for row in rows]
@@ -382,7 +440,7 @@ class Lab:
     score = gold or self._gold
     kl = np.full(made.lengths.shape, np.nan)
     if reference is not None:
-      kl = self._log_ratios(policy, reference, ids, made)
+      kl = self._log_ratios(policy, reference, ids, made, media)
     return Answers(
       texts=texts,
       gold=np.asarray(
@@ -401,7 +459,7 @@ class Lab:
     encoded = chat.encode_example(self.tokenizer, prompt, [""], add_eos=False)
     return list(encoded.prompt_ids)[-self._slots[0] :]
 
-  def _log_ratios(self, policy, reference, ids, made) -> np.ndarray:
+  def _log_ratios(self, policy, reference, ids, made, media) -> np.ndarray:
     """log pi(y) - log ref(y) of every sample, nats, float64 [N, S]."""
     prompt = np.zeros((len(ids), self._slots[0]), np.int32)
     mask = np.zeros(prompt.shape, bool)
@@ -415,6 +473,7 @@ class Lab:
       token_mask=made.mask,
       token_weights=made.mask.astype(np.float32),
       response_mask=np.ones(made.lengths.shape, bool),
+      **({} if media is None else media._asdict()),
     )
     ours, theirs = (
       np.asarray(self._scorer(w, group), np.float64)
@@ -475,8 +534,11 @@ def as_records(rows: Rows) -> list[schema.Record]:
   layout, _ = layouts.recognise(list(rows[:64]), "rows")
   out = []
   for number, row in enumerate(rows):
-    converted = layout.convert(row)
-    raw = {"id": f"row{number}", **converted.raw}
+    # Files name pictures by paths; here they may be arrays.
+    pixels = {name: row[name] for name in _PIXELS if name in row}
+    rest = {name: row[name] for name in row if name not in pixels}
+    converted = layout.convert(rest)
+    raw = {"id": f"row{number}", **converted.raw, **pixels}
     where = records.Where("rows", number, "row")
     out.append(records.validate(raw, where, names=converted.names))
   return out

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from prefjax import methods
+from prefjax import methods, models
 from prefjax.core import errors
-from prefjax.data import language
+from prefjax.data import language, scenes
 from prefjax.experiments import lab as lab_lib
 from prefjax.experiments import world
 
@@ -176,6 +176,45 @@ def test_updates_that_are_not_finite_are_no_policy(lab, start):
   methods.register("broken", broken, paper="none", replace=True)
   with pytest.raises(errors.TrainingError, match="lower the learning rate"):
     lab.train(start, "broken", _PAIRS, steps=1, seed=0)
+
+
+def test_log_probs_are_those_that_rank_pairs(lab, policy):
+  rows = _PAIRS[:10]
+  found = lab.log_probs(policy, rows)
+  assert found.shape == (10, 2) and (found < 0).all()
+  ranked = lab.pairs(policy, rows)
+  assert ranked["chosen_logps"] == pytest.approx(found[:, 0].mean(), rel=1e-5)
+  assert ranked["rejected_logps"] == pytest.approx(found[:, 1].mean(), rel=1e-5)
+  np.testing.assert_allclose(lab.log_probs(policy, rows[3:]), found[3:], 1e-5)
+  with pytest.raises(errors.DataError, match="does not fit"):
+    lab.log_probs(policy, [*rows, dict(rows[0], chosen="x" * 99)])
+
+
+def test_images_and_frames_reach_training_scores_and_answers():
+  seeing = lab_lib.Lab(
+    hidden=16,
+    heads=2,
+    layers=1,
+    prompt=40,
+    response=24,
+    vision=models.Vision(image_size=8, patch=8, width=8, layers=0, heads=2),
+    images=4,
+  )
+  clips = scenes.clip_records(1, 8, size=8, frames=4, kinds=("reverse",))
+  dark = [dict(r, frames=[0 * f for f in r["frames"]]) for r in clips]
+  start = seeing.init(0)
+  policy = seeing.train(start, "dpo", clips, steps=2, seed=0, batch_size=4)
+  moved = jax.tree.map(lambda a, b: bool((a != b).any()), start, policy)
+  assert any(jax.tree.leaves(moved["vision"]["patch"]))
+  light, none = (seeing.log_probs(policy, rows) for rows in (clips, dark))
+  assert (light != none).all()
+  prompts = [row["prompt"] for row in clips]
+  how = dict(seed=1, max_new_tokens=4, gold=lambda prompt, text: 0.0)
+  seen, unseen = (
+    seeing.answers(policy, prompts, shown=rows, reference=start, **how)
+    for rows in (clips, None)
+  )
+  assert np.isfinite(seen.kl).all() and (seen.kl != unseen.kl).any()
 
 
 # --- the common ground --------------------------------------------------------
