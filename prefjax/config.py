@@ -258,6 +258,8 @@ class TrainConfig:
     reference_every: updates between two such moves.
     parallel: "jit" or "pmap".
     max_bad_steps: non-finite updates in a row before the run stops.
+    minutes: of wall-clock time after which the process saves and stops, as at
+      a signal; 0 for no end. Process 0's clock counts.
     reset_optimizer: a stage begins with a fresh optimiser.
   """
 
@@ -270,6 +272,7 @@ class TrainConfig:
   reference_every: int = _field(1, 1)
   parallel: str = _field("jit", choices=("jit", "pmap"))
   max_bad_steps: int = _field(20, 1)
+  minutes: float = _field(0.0, 0)
   reset_optimizer: bool = True
 
 
@@ -361,6 +364,8 @@ class CheckpointConfig:
 
   Attributes:
     every: updates between two saves; 0 only at the end of a stage.
+    minutes: of wall-clock time between two saves besides; 0 for none.
+      Process 0's clock counts.
     keep: newest steps that stay.
     keep_best: best steps that stay besides.
     best_metric: ranks steps, e.g. "eval/rewards/accuracies".
@@ -369,6 +374,7 @@ class CheckpointConfig:
   """
 
   every: int = _field(100, 0)
+  minutes: float = _field(0.0, 0)
   keep: int = _field(2, 1)
   keep_best: int = _field(0, 0)
   best_metric: str = ""

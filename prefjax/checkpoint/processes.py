@@ -7,6 +7,7 @@ order, from their main thread. A lone process talks to nobody.
 """
 
 import hashlib
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,16 @@ def same_everywhere(text: str) -> bool:
   return bool(
     (np.asarray(multihost_utils.process_allgather(mine)) == mine).all()
   )
+
+
+def token() -> str:
+  """A name that nobody used before, the same on all processes."""
+  if jax.process_count() == 1:
+    return secrets.token_hex(8)
+  from jax.experimental import multihost_utils
+
+  mine = np.frombuffer(secrets.token_bytes(8), np.uint8)
+  return bytes(np.asarray(multihost_utils.broadcast_one_to_all(mine))).hex()
 
 
 def first(work: Callable[[], Any]) -> Any:

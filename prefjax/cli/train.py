@@ -4,7 +4,7 @@
 
 import re
 
-from prefjax.cli import arguments, config_flag, texts
+from prefjax.cli import arguments, config_flag, distributed_flags, texts
 from prefjax.core import errors
 
 SUMMARY = "Train a model, or go on with a run."
@@ -27,6 +27,7 @@ def main(argv: list[str]) -> int:
     "profile",
     help="START:STOP: trace the updates after START up to STOP",
   )
+  distributed_flags.declare(flags)
   if any(word in ("--help", "-h") for word in argv):
     flags.parse(argv)
   raw, rest = config_flag.load(argv)
@@ -42,7 +43,8 @@ def main(argv: list[str]) -> int:
 
     print(dry_run.report(config.parse(raw)))
     return 0
-  outcome = runs.train(config.parse(raw), args.workdir, profile=profile)
+  with distributed_flags.started(args, "prefjax train"):
+    outcome = runs.train(config.parse(raw), args.workdir, profile=profile)
   if outcome.interrupted:
     print(
       f"stopped after {outcome.step} updates; the same command goes on from"

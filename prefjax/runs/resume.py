@@ -8,8 +8,11 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from prefjax import checkpoint
 from prefjax import config as config_lib
+from prefjax.checkpoint import processes
 from prefjax.core import errors
 from prefjax.runs import run as run_lib
 from prefjax.runs import stage_run
@@ -21,6 +24,7 @@ _LOG = logging.getLogger(__name__)
 _FREE = (
   "stages.*.train.steps",
   "train.max_bad_steps",
+  "train.minutes",
   "data.patience",
   "data.prefetch",
   "data.cache_dir",
@@ -59,6 +63,7 @@ def resume(
   Raises:
     CheckpointError: it belongs to another run, or none can be read.
   """
+  _check_same(directory)
   if not directory.exists() or not checkpoint.steps(directory):
     return None
   reasons: list[str] = []
@@ -111,6 +116,22 @@ def resume(
     f"no step in '{directory}' can be restored ({'; '.join(reasons[:5])});"
     " restore the files from a backup or use another work directory"
   )
+
+
+def _check_same(directory: pathlib.Path) -> None:
+  """Checks that all processes see the same checkpoints.
+
+  Raises:
+    CheckpointError: they do not; going on would be the end of the run.
+  """
+  if jax.process_count() == 1:
+    return
+  seen = [(info.step, info.status) for info in checkpoint.describe(directory)]
+  if not processes.same_everywhere(repr(seen)):
+    raise errors.CheckpointError(
+      f"'{directory}': the processes see different checkpoints (this one"
+      f" {seen[-3:]}); give a directory that all of them share"
+    )
 
 
 def _stage_index(parts: Sequence[stage_run.StageRun], manifest: Any) -> int:

@@ -3,10 +3,12 @@
 """A whole run: stages, evaluation, checkpoints, exact resume, report."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
 import shutil
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,15 +16,18 @@ import jax
 
 from prefjax import checkpoint
 from prefjax import config as config_lib
+from prefjax.checkpoint import processes
 from prefjax.core import errors
 from prefjax.models import base
 from prefjax.models import lora as lora_lib
-from prefjax.runs import advice, online, reward_stage, stage_run
+from prefjax.runs import advice, distributed, online, reward_stage, stage_run
 from prefjax.runs import resume as resume_lib
 from prefjax.runs import run as run_lib
 from prefjax.runs import stages as stages_lib
 from prefjax.train import events as events_lib
+from prefjax.train import hosts as hosts_lib
 from prefjax.train import loop, profiling, progress, signals, writers
+from prefjax.train import mesh as mesh_lib
 
 Run = run_lib.Run
 
@@ -47,11 +52,32 @@ class Outcome:
 
 
 def _make_workdir(path: pathlib.Path) -> None:
+  """Makes the folder; checks that it can be written and all see it."""
+  probe = path / f".writable-{processes.token()}"
+  processes.first(functools.partial(_make_probe, path, probe))
+  lost = processes.failed(_appears(probe))
+  processes.first(lambda: probe.unlink(missing_ok=True))
+  if lost:
+    raise errors.CheckpointError(
+      f"{path}: process {lost[0]} does not see what process 0 writes there;"
+      " give a work directory that all processes share"
+    )
+
+
+def _appears(path: pathlib.Path, patience: float = 10.0) -> bool:
+  """Whether a file is there, or comes in a while as on network drives."""
+  end = time.monotonic() + patience
+  while not path.exists():
+    if time.monotonic() > end:
+      return False
+    time.sleep(0.2)
+  return True
+
+
+def _make_probe(path: pathlib.Path, probe: pathlib.Path) -> None:
   try:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    probe = path / ".writable"
     probe.write_text("")
-    probe.unlink()
   except OSError as error:
     raise errors.CheckpointError(
       f"{path}: cannot be used as a work directory ({error.strerror}); choose"
@@ -61,10 +87,28 @@ def _make_workdir(path: pathlib.Path) -> None:
 
 def _take_back(path: pathlib.Path) -> None:
   """Removes a folder that this process made, for a run that cannot begin."""
+  if jax.process_index():
+    return
   shutil.rmtree(path, ignore_errors=True)
 
 
+def _check_same(config: config_lib.Config) -> None:
+  """Checks that all processes were given the same config.
+
+  Raises:
+    ConfigError: they were not.
+  """
+  text = json.dumps(config_lib.to_json(config), sort_keys=True)
+  if not processes.same_everywhere(text):
+    raise errors.ConfigError(
+      "--config: the processes were given different configs; start all of them"
+      " with the same command"
+    )
+
+
 def _write_config(run: Run) -> None:
+  if jax.process_index():
+    return
   path = run.workdir / "config.json"
   text = json.dumps(config_lib.to_json(run.config), indent=2)
   scratch = path.with_suffix(".partial")
@@ -86,6 +130,9 @@ def train(
   and report.html. Called again it resumes from the newest good checkpoint,
   exactly: the same examples, draws and updates as without the interruption.
 
+  Under `jax.distributed` every process makes the same call, on a work
+  directory that all share. All stop at the same update; process 0 writes.
+
   Args:
     config: the run.
     workdir: its directory.
@@ -98,10 +145,17 @@ def train(
   """
   path = pathlib.Path(workdir)
   is_new = not path.exists()
-  _make_workdir(path)
   with signals.StopSignal() as stop:
+    hosts = hosts_lib.Hosts(
+      stop,
+      save_seconds=60 * config.checkpoint.minutes,
+      stop_seconds=60 * config.train.minutes,
+      where=distributed.note,
+    )
+    _check_same(config)
+    _make_workdir(path)
     try:
-      driver = _Driver(Run(config, path, devices), stop)
+      driver = _Driver(Run(config, path, devices), stop, hosts)
     except errors.PrefjaxError:
       if is_new:
         _take_back(path)
@@ -125,9 +179,12 @@ def _part(run: Run, stage: stages_lib.Stage) -> stage_run.StageRun:
 class _Driver:
   """Runs the stages one after the other."""
 
-  def __init__(self, run: Run, stop: signals.StopSignal):
+  def __init__(
+    self, run: Run, stop: signals.StopSignal, hosts: hosts_lib.Hosts
+  ):
     self.run = run
     self.stop = stop
+    self.hosts = hosts
     self.directory = run.workdir / "checkpoints"
     options = run.config.checkpoint
     if options.keep_best and not options.best_metric:
@@ -151,9 +208,11 @@ class _Driver:
     events.start(steps=run.stages[-1].stop, devices=run.place.mesh.size)
     position = resume_lib.resume(run, self.parts, self.directory, events)
     _write_config(run)
-    sinks: list[writers.Writer] = [self._metrics(position)]
-    if run.config.log.tensorboard:
-      sinks.append(writers.TensorBoardWriter(run.workdir / "tensorboard"))
+    sinks: list[writers.Writer] = []
+    if jax.process_index() == 0:
+      sinks.append(self._metrics(position))
+      if run.config.log.tensorboard:
+        sinks.append(writers.TensorBoardWriter(run.workdir / "tensorboard"))
     self.writer = writers.MultiWriter(sinks)
     options = run.config.checkpoint
     self.checkpointer = checkpoint.Checkpointer(
@@ -241,7 +300,7 @@ class _Driver:
         self.writer.write({"step": step, **tag, **numbers})
       if stage is run.stages[-1]:
         watcher.before(state)
-    if self.stop.received and step < stage.stop:
+    if step < stage.stop and self.hosts.ask_now():
       # Nothing was done since the last save.
       show.close()
       return loop.Result(state, step, True, loop.Goodput())
@@ -303,6 +362,7 @@ class _Driver:
             tag=tag,
             events=self.events,
             profiler=self.profiler,
+            hosts=self.hosts,
           ),
         )
     finally:
@@ -317,13 +377,12 @@ class _Driver:
 
   def _finish(self, state: Any) -> pathlib.Path | None:
     run, log = self.run, self.run.config.log
-    if jax.process_index() != 0:
-      return None
     if log.export:
       folder = run.workdir / "policy"
       export_policy(run, state.params["policy"], folder)
-      self.parts[-1].export(state.params, folder)
-    if not log.report:
+      params = mesh_lib.for_first(state.params)
+      processes.first(lambda: self.parts[-1].export(params, folder))
+    if jax.process_index() != 0 or not log.report:
       return None
     from prefjax.analysis import report, rollouts
 
@@ -334,21 +393,30 @@ class _Driver:
 def export_policy(run: Run, policy: Any, folder: pathlib.Path) -> None:
   """Writes the trained policy as a model directory, adapters merged.
 
-  An adapter is written besides, to the folder `adapter` next to it.
+  An adapter is written besides, to the folder `adapter` next to it. All
+  processes must call it; process 0 writes.
   """
   from prefjax import models
 
   weights, adapter = run.policy_weights(policy)
+  spec = run.source.model.lora
   if adapter is not None:
-    spec = run.source.model.lora
-    models.save_adapter(
-      folder.with_name("adapter"),
-      run.source.model.config,
-      adapter,
-      spec,
-      base_model=run.config.model.source,
-    )
     weights = lora_lib.merge(weights, adapter, spec)
-  models.save_pretrained(
-    folder, base.Model(run.source.model.config), weights, run.source.tokenizer
-  )
+    adapter = mesh_lib.for_first(adapter)
+  weights = mesh_lib.for_first(weights)
+
+  def write() -> None:
+    model = run.source.model.config
+    if adapter is not None:
+      models.save_adapter(
+        folder.with_name("adapter"),
+        model,
+        adapter,
+        spec,
+        base_model=run.config.model.source,
+      )
+    models.save_pretrained(
+      folder, base.Model(model), weights, run.source.tokenizer
+    )
+
+  processes.first(write)

@@ -67,6 +67,16 @@ class Slow(NamedTuple):
   updates: int
 
 
+def about(slow: Slow, step: int) -> str:
+  """A line about a process that holds the others up."""
+  return (
+    f"step {step}: process {slow.process} waited {slow.seconds:.1f} s for its"
+    f" input in {slow.updates} updates, the median process"
+    f" {slow.others:.1f} s: all wait for it (its disk, its network, or raise"
+    " data.prefetch)"
+  )
+
+
 class Heard(NamedTuple):
   """What all processes said after a step.
 
@@ -104,6 +114,7 @@ class Hosts:
     stop_seconds: the run stops, as at a signal, when so much time has
       passed; 0 for never.
     clock: seconds; process 0's counts.
+    where: told of the update that this process is at, and what it does.
   """
 
   def __init__(
@@ -113,6 +124,7 @@ class Hosts:
     save_seconds: float = 0.0,
     stop_seconds: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
+    where: Callable[[int, str], None] = lambda step, what: None,
   ):
     self._stop = stop
     self._save_seconds, self._stop_seconds = save_seconds, stop_seconds
@@ -122,17 +134,16 @@ class Hosts:
     self._save = False
     self._stopping = 0
     self._waits: list[np.ndarray] = []
+    self.at = where
 
   # --- decisions -------------------------------------------------------------
 
   @property
   def stopping(self) -> int:
     """The signal that ends the run after this update, 0 for none."""
-    if self._many:
-      return self._stopping
-    return self._stop.received or (
-      signals.DEADLINE if self._orders() & _STOP else 0
-    )
+    if not self._many and not self._stop.received and self._orders() & _STOP:
+      self._take(signals.DEADLINE)
+    return self._stopping if self._many else self._received()
 
   @property
   def save_due(self) -> bool:
@@ -154,9 +165,12 @@ class Hosts:
 
   def ask_now(self) -> int:
     """The signal that some process got, 0 for none; waits for all."""
-    signal = processes.largest(self._stop.received)
-    self._take(signal)
-    return self._stopping or self._stop.received
+    self._take(processes.largest(self._received()))
+    return self._stopping
+
+  def _received(self) -> int:
+    """This process's signal, or that of which it was told."""
+    return self._stop.received or self._stopping
 
   def _take(self, signal: int) -> None:
     if signal and not self._stopping:

@@ -19,6 +19,7 @@ import numpy as np
 
 from prefjax.core import errors, types
 from prefjax.train import events as events_lib
+from prefjax.train import hosts as hosts_lib
 from prefjax.train import metrics as metrics_lib
 from prefjax.train import profiling, signals, writers
 from prefjax.train import progress as progress_lib
@@ -62,6 +63,8 @@ class Hooks:
     tag: fields of every row (the stage).
     events: told what happens besides: compilations, saves, signals, alarms.
     profiler: traces some of the updates.
+    hosts: agrees with the other processes when to save and stop; None asks
+      `stop` alone.
   """
 
   batch: Any
@@ -82,6 +85,7 @@ class Hooks:
   profiler: profiling.Profiler = dataclasses.field(
     default_factory=profiling.Off
   )
+  hosts: hosts_lib.Hosts | None = None
 
 
 @dataclasses.dataclass
@@ -196,11 +200,17 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
   pending = None
   watch = _Watch()
   clock = time.perf_counter
+  hosts = hooks.hosts or hosts_lib.Hosts(hooks.stop)
+
+  def alert(number: int, text: str) -> None:
+    hooks.progress.note(text)
+    events.write("alarm", step=number, message=text)
 
   def finish(item) -> Row:
     """Waits for a step, judges its metrics, writes its row."""
-    number, metrics, facts, is_new = item
+    number, metrics, ticket, ids, is_new = item
     values = metrics_lib.finish(metrics)
+    heard = hosts.hear(ticket)
     spent, waited = watch.lap()
     goodput.input += waited
     if is_new:
@@ -209,21 +219,21 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
       events.write("compile", step=number, seconds=round(spent - waited, 3))
     else:
       goodput.step += spent - waited
-      rate = facts["tokens"] / max(spent, 1e-9)
+      rate = heard.row["tokens"] / max(spent, 1e-9)
       times = {"time/step_s": spent, "time/tokens_per_s": rate}
-    row = {"step": number, **hooks.tag, **values, **facts, **times}
+    row = {"step": number, **hooks.tag, **values, **heard.row, **times}
     row["time/input_s"] = waited
-    ids = row.pop("ids")
     hooks.writer.write(row)
     hooks.progress.update(row)
     guard.see(number, bool(values.get("train/skipped", 0.0)), ids)
     if alarm.see(values.get("loss", 0.0)):
-      text = (
+      alert(
+        number,
         f"step {number}: the loss has been log 2 for 50 updates: nothing is"
-        " being learned (learning rate, labels, or equal sides?)"
+        " being learned (learning rate, labels, or equal sides?)",
       )
-      hooks.progress.note(text)
-      events.write("alarm", step=number, message=text)
+    if heard.slow is not None:
+      alert(number, hosts_lib.about(heard.slow, number))
     return row
 
   done = plan.start
@@ -235,9 +245,11 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
         pending = None
       hooks.profiler.turn(done)
       watch.restart()
+    hosts.at(done, "waiting for input")
     begin = clock()
     index, batch = next(batches, (None, None))
-    watch.wait(clock() - begin)
+    waited = clock() - begin
+    watch.wait(waited)
     if index is None:
       raise errors.TrainingError(
         f"the batches ended after update {done}, {plan.stop} were planned:"
@@ -252,32 +264,31 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
       # The next call compiles, which is no part of the step before it.
       finish(pending)
       pending = None
+    hosts.at(done + 1, "computing")
     state, metrics = hooks.step(state, batch)
+    ticket = hosts.tell(hosts_lib.facts(batch, tokens(batch), waited))
     if pending is not None:
       finish(pending)
-    facts = {
-      "tokens": tokens(batch),
-      "batch/effective": metrics_lib.effective_batch(
-        types.batch_field(batch, "example_weight")
-      ),
-      "ids": np.asarray(types.batch_field(batch, "example_id")),
-    }
     done += 1
-    pending = (done, metrics, facts, is_new)
+    ids = np.asarray(types.batch_field(batch, "example_id"))
+    pending = (done, metrics, ticket, ids, is_new)
 
     due_eval = hooks.evaluate is not None and (
       done == plan.stop or (plan.eval_every > 0 and done % plan.eval_every == 0)
     )
-    interrupted = bool(hooks.stop.received)
-    due_save = done == plan.stop or (
-      plan.save_every > 0 and done % plan.save_every == 0
+    interrupted = bool(hosts.stopping)
+    due_save = (
+      done == plan.stop
+      or (plan.save_every > 0 and done % plan.save_every == 0)
+      or hosts.save_due
     )
     if interrupted:
-      events.write("signal", step=done, number=hooks.stop.received)
+      events.write("signal", step=done, number=hosts.stopping)
     if due_eval or due_save or interrupted:
       row = finish(pending)
       pending = None
       if due_eval and (not interrupted or done == plan.stop):
+        hosts.at(done, "evaluating")
         begin = clock()
         numbers = dict(hooks.evaluate(state))
         goodput.eval += clock() - begin
@@ -285,8 +296,10 @@ def run(state: TrainState, plan: Plan, hooks: Hooks) -> Result:
         row = {**row, **numbers}
       if due_save or interrupted:
         begin = clock()
+        hosts.at(done, "saving")
         hooks.writer.flush()
         hooks.save(state, done, row)
+        hosts.saved()
         goodput.checkpoint += clock() - begin
         events.write("save", step=done, seconds=round(clock() - begin, 3))
     if interrupted:

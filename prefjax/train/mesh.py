@@ -152,6 +152,23 @@ def spread(mesh: Mesh, batch: Any) -> Any:
   return jax.tree.map(one, batch)
 
 
+def for_first(tree: Any) -> Any:
+  """A tree that process 0 can read alone; all must call it.
+
+  With several processes NumPy arrays on process 0 and None elsewhere, one
+  leaf at a time; else the tree as it is.
+  """
+  if jax.process_count() == 1:
+    return tree
+  keep = jax.process_index() == 0
+
+  def one(leaf):
+    value = processes.whole(leaf)
+    return value if keep else None
+
+  return jax.tree.map(one, tree)
+
+
 def gather(tree: Any) -> Any:
   """NumPy arrays of a tree, whole on every process; all must call it."""
   return jax.tree.map(processes.whole, tree)
