@@ -6,7 +6,7 @@
 
 A claim's status comes from the results.json of the experiment that names the
 method; without one, its row says how it did against DPO in the zoo, where 20 %
-of the labels are wrong (difference of gold reward).
+of the labels are wrong (difference of reward gained).
 """
 
 import pathlib
@@ -40,7 +40,7 @@ def _records(name: str) -> str:
   return _RECORDS.get(kind, kind)
 
 
-_ZOO, _ZOO_METRIC = "zoo", "gold_noise_20"
+_ZOO, _ZOO_METRIC = "zoo", "gain_noise_20"
 
 
 def _results() -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@
 import pathlib
 from collections.abc import Sequence
 
-from experiments.zoo import methods as zoo_methods
+from experiments.zoo import tabular
 from prefjax import experiments
 from prefjax.analysis import plot_style
 
@@ -20,22 +20,23 @@ TITLES = {
 def by_condition(
   seeds: Sequence[experiments.Arms], folder: pathlib.Path
 ) -> list[pathlib.Path]:
-  """gold_CONDITION.png each: seeds as dots, means as bars, best on top."""
+  """gain_CONDITION.png each: seeds as dots, means as bars, best on top."""
   paths = []
-  for condition in zoo_methods.CONDITIONS:
-    metric = f"gold_{condition}"
+  for condition in tabular.CONDITIONS:
+    metric = f"gain_{condition}"
     names = [name for name, found in seeds[0].items() if metric in found]
     names.sort(key=lambda name: -experiments.mean(seeds, name, metric))
     figure, (axis,) = plot_style.figure(size=(7.0, 0.2 * len(names) + 1.2))
     for place, name in enumerate(names):
       values = experiments.values(seeds, name, metric)
-      color = plot_style.ORANGE if name == "start" else plot_style.BLUE
+      color = plot_style.ORANGE if name == "dpo" else plot_style.BLUE
       axis.barh(place, values.mean(), color=color, alpha=0.4)
       axis.plot(values, [place] * len(values), "o", color=color, ms=2.5)
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.4, -0.6)
-    low = min(experiments.values(seeds, n, metric).min() for n in names)
-    axis.set_xlim(left=max(0.0, low - 0.05))
-    plot_style.label(axis, "gold reward of answers", "", TITLES[condition])
+    axis.axvline(0, color=plot_style.GREY, lw=0.8)
+    plot_style.label(
+      axis, "reward gained over the reference", "", TITLES[condition]
+    )
     paths.append(plot_style.save(figure, folder / f"{metric}.png"))
   return paths
