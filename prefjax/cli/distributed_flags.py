@@ -7,9 +7,7 @@ import os
 from typing import Any
 
 from prefjax.cli import arguments
-
-# As `prefjax.runs.distributed` explains them.
-METHODS = ("auto", "off", "flags", "slurm", "tpu")
+from prefjax.launching import places
 
 
 def declare(flags: arguments.Arguments) -> None:
@@ -18,7 +16,7 @@ def declare(flags: arguments.Arguments) -> None:
     "distributed",
     "auto",
     "how several processes find each other",
-    METHODS,
+    places.METHODS,
   )
   flags.string("coordinator", help="HOST:PORT of process 0")
   flags.integer("processes", help="how many processes there are", low=1)
@@ -35,7 +33,7 @@ def started(args: Any, who: str) -> contextlib.AbstractContextManager[None]:
   """Connects the processes that the flags, or the machine, speak of."""
   from prefjax.runs import distributed
 
-  place = distributed.find(
+  place = places.find(
     os.environ,
     coordinator=args.coordinator,
     processes=args.processes,
