@@ -35,6 +35,7 @@ def main(argv: list[str]) -> int:
   profile = _span(args.profile)
 
   from prefjax import config, runs
+  from prefjax.core import host
   from prefjax.runs import caching
 
   caching.keep_compiled()
@@ -44,6 +45,7 @@ def main(argv: list[str]) -> int:
     print(dry_run.report(config.parse(raw)))
     return 0
   with distributed_flags.started(args, "prefjax train"):
+    host.keep_memory_on_cpus()
     outcome = runs.train(config.parse(raw), args.workdir, profile=profile)
   if outcome.interrupted:
     print(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from prefjax.core import checks
 from prefjax.kernels import select
+from prefjax.models import recompute
 from prefjax.models import spread as spread_lib
 
 IMPLEMENTATIONS = ("auto", "xla", "blocked", "splash")
@@ -72,7 +73,10 @@ class Choice:
       ways = 1
       if self.spread is not None:
         ways = self.spread.count((*self.spread.rows, *self.spread.tensor))
-      many = scores / ways > _MANY_SCORES
+      limit = _MANY_SCORES
+      if self._platform == "cpu":
+        limit = recompute.FEW
+      many = scores / ways > limit
       name = "blocked" if many else "xla"
       why = "many scores" if many else f"platform {self._platform}"
     select.log_once(

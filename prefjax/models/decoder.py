@@ -19,8 +19,8 @@ from flax import nnx
 from prefjax.core import checks, prng
 from prefjax.kernels import head as head_lib
 from prefjax.models import config as config_lib
+from prefjax.models import layer_scan, modules
 from prefjax.models import lora as lora_lib
-from prefjax.models import modules
 from prefjax.models import spread as spread_lib
 
 Params = dict[str, Any]
@@ -198,7 +198,10 @@ def run(
     lora.get("blocks", {}),
     caches.get("blocks", {}),
   )
-  x, kept_blocks = jax.lax.scan(_rematerialise(block, remat), x, inputs)
+  scan = jax.lax.scan
+  if layer_scan.pays(x.dtype):
+    scan = layer_scan.scan
+  x, kept_blocks = scan(_rematerialise(block, remat), x, inputs)
   kept_rest = {}
   for slot in range(len(config.rest)):
     name = str(slot)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from prefjax.models import config as config_lib
-from prefjax.models import dots
+from prefjax.models import dots, recompute
 from prefjax.models import lora as lora_lib
 from prefjax.models import spread as spread_lib
 
@@ -91,14 +91,18 @@ class Norm(nnx.Module):
     self.bias = nnx.Param(jnp.zeros(size, dtype)) if has_bias else None
 
   def __call__(self, x: jax.Array) -> jax.Array:
+    bias = None if self.bias is None else self.bias[...]
+    return recompute.cheap(self._apply)(x, self.scale[...], bias)
+
+  def _apply(self, x, scale, bias) -> jax.Array:
     high = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if self.kind == "layer":
       high = high - jnp.mean(high, axis=-1, keepdims=True)
     square = jnp.mean(high * high, axis=-1, keepdims=True)
     high = high * jax.lax.rsqrt(square + self.eps)
-    high = high * (self.offset + self.scale[...].astype(high.dtype))
-    if self.bias is not None:
-      high = high + self.bias[...].astype(high.dtype)
+    high = high * (self.offset + scale.astype(high.dtype))
+    if bias is not None:
+      high = high + bias.astype(high.dtype)
     return high.astype(x.dtype)
 
 
@@ -161,7 +165,7 @@ class Mlp(nnx.Module):
     else:
       pair = {"gate": self.gate, "up": self.up}
       gate, up = project(x, pair, view)
-      inner = act(gate) * up
+      inner = recompute.cheap(lambda g, u: act(g) * u)(gate, up)
     return project(inner, {"down": self.down}, view)[0]
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from prefjax.core import errors, types
+from prefjax.core import errors, host, types
 from prefjax.methods import objective as objective_lib
 from prefjax.train import mesh as mesh_lib
 from prefjax.train import state as state_lib
@@ -122,7 +122,16 @@ class Placement:
 
   def _jit(self, whole, objective: objective_lib.Objective, state: Any):
     out = self.shardings(state, objective.sharding_rules), None
-    return jax.jit(whole, donate_argnums=0, out_shardings=out)
+    return jax.jit(
+      whole,
+      donate_argnums=0,
+      out_shardings=out,
+      compiler_options=self._compiler_options,
+    )
+
+  @property
+  def _compiler_options(self) -> dict[str, str] | None:
+    return host.compiler_options(self.mesh.devices.flat[0].platform)
 
   def lower(
     self,
@@ -164,7 +173,7 @@ class Placement:
     def whole(state, still, batch):
       return step(state_lib.join_frozen(state, still), batch)
 
-    run = jax.jit(whole)
+    run = jax.jit(whole, compiler_options=self._compiler_options)
     return lambda state, batch: run(
       state, still, mesh_lib.spread(self.mesh, batch)
     )
