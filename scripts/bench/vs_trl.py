@@ -12,22 +12,27 @@ float32 weights and optimiser and compute in bfloat16.
     --export=smollm2
   python scripts/bench/vs_trl.py --tokens=tokens.json --model=smollm2 \
     --trl_python=OTHER_ENV/bin/python --out=vs_trl.json
+
+Prompt-heavy pairs: pairs.py --max_prompt=512 --max_response=64
+--min_prompt=512. Groups of four responses: pairs.py --responses=4, and
+--merge here; TRL, which knows pairs only, runs the three of each group.
 """
 
 import argparse
 import json
 import os
 import pathlib
-import statistics
 import sys
 from typing import Any
 
 import protocol
+import versus
 
-HERE = pathlib.Path(__file__).parent
+NAMES = ("trl", "prefjax")
 
 
-def _workers(args, dtype: str, reference: str) -> list[protocol.Worker]:
+def workers_of(args, dtype: str, reference: str) -> list[protocol.Worker]:
+  """Both processes, TRL's first."""
   common = [
     f"--tokens={args.tokens}",
     f"--model={args.model}",
@@ -36,70 +41,47 @@ def _workers(args, dtype: str, reference: str) -> list[protocol.Worker]:
     f"--batch_size={args.batch_size}",
     f"--batches={args.batches}",
   ]
-  trl = [args.trl_python, "-W", "ignore", str(HERE / "trl_worker.py"), *common]
+  here = versus.HERE
+  trl = [args.trl_python, "-W", "ignore", str(here / "trl_worker.py"), *common]
   trl += [f"--rounds={args.rounds}", f"--threads={args.threads}"]
   if args.checkpointing:
     trl.append("--checkpointing")
-  ours = [sys.executable, str(HERE / "prefjax_worker.py"), *common]
+  ours = [sys.executable, str(here / "prefjax_worker.py"), *common]
   ours.append(f"--layout={args.layout}")
+  ours += ["--merge"] * args.merge + ["--pack"] * args.pack
   return [protocol.Worker("trl", trl), protocol.Worker("prefjax", ours)]
 
 
 def measure(args, dtype: str, reference: str) -> dict[str, Any]:
-  """One setting: seconds [round][batch] and peaks of both libraries."""
-  workers = _workers(args, dtype, reference)
-  result: dict[str, Any] = {"dtype": dtype, "reference": reference}
-  try:
-    for worker in workers:
-      result[worker.name] = {**worker.receive(), "seconds": []}
-    for turn in range(args.rounds + 1):
-      times: dict[str, list[float]] = {w.name: [] for w in workers}
-      for _ in range(args.batches):
-        for worker in workers:
-          answer = worker.ask(step=True, reset_peak=turn == 1)
-          times[worker.name].append(answer["seconds"])
-          result[worker.name]["peak_rss"] = answer["peak_rss"]
-      for worker in workers:
-        kept = result[worker.name]
-        if turn:
-          kept["seconds"].append(times[worker.name])
-        else:
-          kept["first_seconds"] = times[worker.name]
-  finally:
-    for worker in workers:
-      worker.close()
-  pairs = args.batch_size * args.batches
-  for worker in workers:
-    kept = result[worker.name]
-    by_batch = zip(*kept["seconds"], strict=True)
-    kept["pairs_per_second"] = pairs / sum(map(statistics.median, by_batch))
+  """One setting."""
+  result = versus.take_turns(
+    workers_of(args, dtype, reference),
+    versus.peak_worker(dtype),
+    rounds=args.rounds,
+    batches=args.batches,
+  )
   # float32: weights, gradients, two moments and, if live, the reference.
   copies = 5 if reference == "live" else 4
-  result["state_bytes"] = 4 * copies * result["prefjax"]["parameters"]
-  result["speedup"] = (
-    result["prefjax"]["pairs_per_second"] / result["trl"]["pairs_per_second"]
+  result.update(
+    dtype=dtype,
+    reference=reference,
+    state_bytes=4 * copies * result["prefjax"]["parameters"],
   )
+  versus.rates(result, "prefjax", NAMES)
   return result
 
 
 def table(results: list[dict[str, Any]]) -> str:
   """The results as a Markdown table."""
-  lines = [
-    "| dtype | reference | TRL pairs/s | PrefJAX pairs/s | ratio"
-    " | TRL peak GiB | PrefJAX peak GiB | excess over the state, share |",
-    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-  ]
-  for r in results:
-    peaks = [r[name]["peak_rss"] for name in ("trl", "prefjax")]
-    excess = [peak - r["state_bytes"] for peak in peaks]
-    share = f"{excess[1] / excess[0]:.2f}" if min(excess) > 0 else "-"
-    lines.append(
-      f"| {r['dtype']} | {r['reference']}"
-      f" | {r['trl']['pairs_per_second']:.3f}"
-      f" | {r['prefjax']['pairs_per_second']:.3f} | {r['speedup']:.2f}"
-      f" | {peaks[0] / 2**30:.2f} | {peaks[1] / 2**30:.2f} | {share} |"
-    )
-  return "\n".join(lines)
+  return "\n".join(
+    [
+      *versus.head("TRL"),
+      *(
+        versus.row(f"{r['dtype']}, reference {r['reference']}", r, NAMES)
+        for r in results
+      ),
+    ]
+  )
 
 
 def main(argv: list[str]) -> None:
@@ -118,10 +100,16 @@ def main(argv: list[str]) -> None:
   parser.add_argument("--threads", type=int, default=os.cpu_count())
   parser.add_argument("--layout", default="shared")
   parser.add_argument(
+    "--merge", action="store_true", help="pairs of one prompt are one group"
+  )
+  parser.add_argument(
+    "--pack", action="store_true", help="layers skip pads (data.pack)"
+  )
+  parser.add_argument(
     "--checkpointing", action="store_true", help="TRL's gradient checkpointing"
   )
   args = parser.parse_args(argv)
-  os.environ["JAX_PLATFORMS"] = "cpu"  # of the process that is started
+  os.environ["JAX_PLATFORMS"] = "cpu"  # of the processes that are started
   results = []
   for dtype in args.dtypes:
     for reference in args.references:

@@ -20,21 +20,35 @@ from prefjax import models
 from prefjax.data import encoding, readers, tokenizers, views
 
 
+def with_responses(pairs: list[dict], responses: int) -> list[dict]:
+  """Each pair followed by those with rejected responses of the next ones."""
+  out = []
+  for i, pair in enumerate(pairs):
+    for shift in range(responses - 1):
+      other = pairs[(i + shift) % len(pairs)]
+      number = pair["id"] if not shift else len(pairs) * shift + i
+      out.append({**pair, "id": number, "rejected": other["rejected"]})
+  return out
+
+
 def tokenise(
   model: str,
   data: str,
   count: int,
   lengths: encoding.Lengths,
   min_prompt: int = 1,
+  responses: int = 2,
 ) -> dict:
   """The content of a token file.
 
   Args:
     model: whose tokenizer is used.
     data: a file of pairs.
-    count: number of pairs.
+    count: number of prompts.
     lengths: limits in tokens.
     min_prompt: pairs with a shorter prompt are left out.
+    responses: to a prompt; each beyond the second is the rejected one of
+      another pair, and makes one more pair with the same chosen one.
   """
   tokenizer = tokenizers.load(model)
   encoder = encoding.Encoder(tokenizer, views.view("pair"), lengths)
@@ -58,6 +72,7 @@ def tokenise(
       break
   if len(pairs) < count:
     raise SystemExit(f"{data}: only {len(pairs)} pairs, {count} wanted")
+  pairs = with_responses(pairs, responses)
   digest = hashlib.sha256(pathlib.Path(data).read_bytes()).hexdigest()
   return {
     "format": token_files.FORMAT,
@@ -85,17 +100,26 @@ def main(argv: list[str]) -> None:
   parser.add_argument(
     "--min_prompt", type=int, default=1, help="leave shorter prompts out"
   )
+  parser.add_argument(
+    "--responses", type=int, default=2, help="responses to a prompt"
+  )
   args = parser.parse_args(argv)
   lengths = encoding.Lengths(prompt=args.max_prompt, response=args.max_response)
   content = tokenise(
-    args.model, args.data, args.count, lengths, args.min_prompt
+    args.model,
+    args.data,
+    args.count,
+    lengths,
+    args.min_prompt,
+    args.responses,
   )
   token_files.write_json(args.out, content)
   total = sum(
     2 * len(p["prompt"]) + len(p["chosen"]) + len(p["rejected"])
     for p in content["pairs"]
   )
-  print(f"{args.out}: {args.count} pairs, {total} tokens in both sequences")
+  number = len(content["pairs"])
+  print(f"{args.out}: {number} pairs, {total} tokens in both sequences")
   if args.export:
     model, params = models.from_pretrained(args.model)
     models.save_pretrained(args.export, model, params)
