@@ -10,11 +10,13 @@ reports, by default those of the model before temperature and truncation.
 """
 
 import concurrent.futures
+import http.client
 import json
 import math
 import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,6 +29,8 @@ from prefjax.generation import decoding, engine, sampling
 _TOKEN = "token_id:"
 _LENGTH, _EOS, _STOP = range(3)  # places in decoding.FINISH_REASONS
 _TRIES = 3
+_MAX_ID = 1 << 31
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 _MAX_REPLY = 64 << 20  # bytes
 
 
@@ -115,7 +119,17 @@ class CompletionEngine:
       replies = list(
         pool.map(lambda b: post(self._url, b, self._timeout), bodies)
       )
-    shape = (len(prompts), settings.num_samples, settings.max_new_tokens)
+    return self.read(replies, settings)
+
+  def read(
+    self, replies: Sequence[dict], settings: engine.Settings
+  ) -> sampling.Generations:
+    """The samples in the server's replies, one a prompt.
+
+    Raises:
+      TrainingError: a reply is not as it should be.
+    """
+    shape = (len(replies), settings.num_samples, settings.max_new_tokens)
     out = sampling.Generations(
       tokens=np.zeros(shape, np.int32),
       lengths=np.zeros(shape[:2], np.int32),
@@ -170,17 +184,27 @@ class CompletionEngine:
       ids = [int(name[len(_TOKEN) :]) for name in names]
     if ids is None:
       ids = list(self._encode(choice.get("text", "")))
+    ids = [int(i) for i in ids]
+    if not all(0 <= i < _MAX_ID for i in ids):
+      raise ValueError("a token id is out of range")
     values = [math.nan if value is None else float(value) for value in logps]
     if len(values) != len(ids):
       values = [math.nan] * len(ids)
-    return [int(i) for i in ids], values
+    return ids, values
 
   def _put(self, out, row, place, choice, settings: engine.Settings) -> None:
     try:
       ids, logps = self._tokens(choice)
       reason = choice["finish_reason"]
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-      raise self._odd(f"cannot be understood ({error!r})") from None
+    except (
+      ArithmeticError,
+      AttributeError,
+      LookupError,
+      TypeError,
+      ValueError,
+    ) as error:
+      said = f"{type(error).__name__}: {error}"[:200]
+      raise self._odd(f"cannot be understood ({said!r})") from None
     finish = _LENGTH
     if reason == "stop":
       ended = bool(ids) and ids[-1] in settings.eos_ids
@@ -220,7 +244,9 @@ def post(url: str, body: dict, timeout: float) -> dict:
   """
   headers = {"Content-Type": "application/json"}
   key = os.environ.get("OPENAI_API_KEY")
-  if key:
+  where = urllib.parse.urlsplit(url)
+  # Never in the clear, but to this machine.
+  if key and (where.scheme == "https" or where.hostname in _LOCAL):
     headers["Authorization"] = f"Bearer {key}"
   request = urllib.request.Request(  # noqa: S310 - http(s) by the caller
     url, json.dumps(body).encode(), headers
@@ -239,9 +265,16 @@ def post(url: str, body: dict, timeout: float) -> dict:
       reason = f"{error.code} {error.read(300).decode(errors='replace')}"
       if error.code < 500 and error.code != 429:
         break
-    except (OSError, ValueError) as error:
-      reason = str(error)
-  reason = " ".join(reason.split())
+    except (
+      OSError,
+      ValueError,
+      RecursionError,
+      http.client.HTTPException,
+    ) as error:
+      reason = str(error) or type(error).__name__
+  reason = " ".join(reason.split())[:300]
+  if key:  # a server may give back what it was sent
+    reason = reason.replace(key, "[key]")
   raise errors.TrainingError(f"{url}: the server does not answer ({reason})")
 
 

@@ -29,6 +29,24 @@ _BUFFERS = re.compile(
 )
 _HEAD = "lm_head.weight"
 
+# Sizes in a config, under the names of all families: key -> largest value.
+# Layers are counted one by one, so their number is bounded more tightly.
+_LARGEST = 1 << 31
+_SIZES = {
+  **dict.fromkeys(
+    (
+      "vocab_size", "hidden_size", "intermediate_size", "num_attention_heads",
+      "num_key_value_heads", "head_dim", "max_position_embeddings",
+      "max_window_layers", "sliding_window", "sliding_window_pattern",
+      "_sliding_window_pattern", "query_pre_attn_scalar", "n_embd", "n_head",
+      "n_inner", "n_positions", "n_ctx",
+    ),
+    _LARGEST,
+  ),
+  "num_hidden_layers": 4096,
+  "n_layer": 4096,
+}  # fmt: skip
+
 
 def config_from_hf(raw: Mapping[str, Any]) -> Config:
   """A DecoderConfig from the content of a `config.json`.
@@ -37,9 +55,44 @@ def config_from_hf(raw: Mapping[str, Any]) -> Config:
   older (`rope_theta`, `rope_scaling`, `sliding_window_pattern`, ...).
 
   Raises:
-    ModelError: unknown model type, or a key is missing or unsupported.
+    ModelError: unknown model type, or a key is missing, malformed or
+      unsupported.
   """
-  return families.get(raw.get("model_type")).config_from_hf(raw)
+  for key, most in _SIZES.items():
+    value = raw.get(key)
+    if value is None or (key == "query_pre_attn_scalar" and _is_float(value)):
+      continue
+    if type(value) is not int or not 0 <= value <= most:
+      raise errors.ModelError(
+        f"config key {key}={_short(value)} is not a whole number from 0 to"
+        f" {most}"
+      )
+  try:
+    return families.get(raw.get("model_type")).config_from_hf(raw)
+  except errors.ModelError:
+    raise
+  except (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+  ) as error:
+    raise errors.ModelError(
+      "config: a key has a value of another kind than models of type"
+      f" {_short(raw.get('model_type'))} have"
+      f" ({type(error).__name__}: {_short(str(error))}); compare it with the"
+      " published config.json"
+    ) from error
+
+
+def _is_float(value: Any) -> bool:
+  return isinstance(value, float) and 0 < value <= _LARGEST
+
+
+def _short(value: Any) -> str:
+  text = ascii(value)
+  return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def config_to_hf(config: Config, dtype: Any = "float32") -> dict[str, Any]:

@@ -159,7 +159,8 @@ def _stopped(
   for event in reversed(last):
     if event["event"] == "stop":
       kept = ("reason", "step", "status", "error", "message", "where", "at")
-      return {name: event[name] for name in kept if name in event}
+      found = {name: event[name] for name in kept if name in event}
+      return {"reason": "unknown", **found}
   return {"reason": "killed", "at": last[-1].get("at")}
 
 
@@ -184,10 +185,13 @@ def _state_text(report: Mapping[str, Any]) -> str:
     return f"complete since {at}"
   if stopped["reason"] == "signal":
     name = _signal_name(stopped.get("status"))
-    return f"stopped by {name} at {at}, saved after update {stopped['step']}"
+    step = stopped.get("step", "?")
+    return f"stopped by {name} at {at}, saved after update {step}"
   if stopped["reason"] == "error":
     said = stopped.get("message") or f"at {stopped.get('where', '?')}"
     return f"failed at {at}: {stopped.get('error')}: {said}"
+  if stopped["reason"] != "killed":
+    return f"stopped at {at} for a reason that the log does not tell"
   return (
     "killed: the log ends without a stop (SIGKILL, out of memory, or the"
     f" machine went down), last sign of life {at}"

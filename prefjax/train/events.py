@@ -59,6 +59,7 @@ class EventLog:
   def __init__(self, path: str | os.PathLike):
     self._path = pathlib.Path(path)
     self._stopped = False
+    self._ending: tuple[str, dict[str, Any]] | None = None
     self._handle: int | None = None
     try:
       flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -111,6 +112,10 @@ class EventLog:
       except OSError as error:
         self._give_up(error)
 
+  def ends(self, reason: str, **fields: Any) -> None:
+    """What `stop` will be told at the exit, if no error comes before it."""
+    self._ending = reason, fields
+
   def close(self) -> None:
     handle, self._handle = self._handle, None
     if handle is not None:
@@ -122,6 +127,8 @@ class EventLog:
   def __exit__(self, kind, error, trace) -> None:
     if error is not None:
       self.stop("error", **describe(error))
+    elif self._ending is not None:
+      self.stop(self._ending[0], **self._ending[1])
     self.close()
 
   def _give_up(self, error: OSError) -> None:

@@ -20,6 +20,7 @@ import optax
 from jax.sharding import Mesh
 
 from prefjax import checkpoint
+from prefjax.core import errors
 from prefjax.methods import objective as objective_lib
 from prefjax.train import events as events_lib
 from prefjax.train import gradient, loop, placement, signals, writers
@@ -123,11 +124,12 @@ def fit(
     events: Any = events_lib.Silent()
     if workdir is not None:
       folder = pathlib.Path(workdir)
-      checkpointer = stack.enter_context(
-        checkpoint.Checkpointer(folder / "checkpoints", keep=keep)
-      )
+      _make(folder)
       events = stack.enter_context(
         events_lib.EventLog(events_lib.path_of(folder, jax.process_index()))
+      )
+      checkpointer = stack.enter_context(
+        checkpoint.Checkpointer(folder / "checkpoints", keep=keep)
       )
       events.start(steps=steps)
       state, start = _resume(checkpointer, state, still, facts, events)
@@ -161,8 +163,18 @@ def fit(
       ),
     )
     if workdir is not None:
-      events.stop("signal" if result.interrupted else "done", step=result.step)
+      events.ends("signal" if result.interrupted else "done", step=result.step)
   return whole(result.state)
+
+
+def _make(folder: pathlib.Path) -> None:
+  try:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+  except OSError as error:
+    raise errors.CheckpointError(
+      f"{folder}: cannot be used as a work directory ({error.strerror}); choose"
+      " a writable one"
+    ) from error
 
 
 def _no_save(state: TrainState, step: int, row: loop.Row) -> None:

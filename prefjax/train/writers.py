@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where metrics go: a JSONL file always, TensorBoard where asked for."""
 
+import contextlib
 import json
 import math
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from prefjax.core import errors
+
+_BLOCK = 1 << 16  # bytes read at a time from the end of a file
 
 
 class Writer(Protocol):
@@ -52,10 +55,8 @@ class JsonlWriter:
     self._path = pathlib.Path(path)
     self._keep = keep
     try:
-      kept = self._kept(keep_to)
-      scratch = self._path.with_suffix(".partial")
-      scratch.write_text("".join(line + "\n" for line in kept))
-      os.replace(scratch, self._path)
+      self._path.touch(exist_ok=True)
+      os.truncate(self._path, self._kept(keep_to))
       self._file = self._path.open("a", encoding="utf-8")
     except OSError as error:
       raise errors.CheckpointError(
@@ -63,30 +64,71 @@ class JsonlWriter:
         " writable work directory"
       ) from error
 
-  def _kept(self, keep_to: int) -> list[str]:
-    """Whole rows up to a step; a line that was cut off is dropped."""
-    if keep_to < 0 or not self._path.exists():
-      return []
-    kept = []
-    for line in self._path.read_text(encoding="utf-8").split("\n"):
-      try:
-        row = json.loads(line)
-        if int(row["step"]) <= keep_to and self._keep(row):
-          kept.append(line)
-      except (ValueError, KeyError, TypeError):
-        continue
-    return kept
+  def _kept(self, keep_to: int) -> int:
+    """Bytes of the rows that stay.
+
+    Rows are in order, so those to drop, and a line that was cut off, are the
+    end of the file: it is read backwards, and going on from step one million
+    costs what going on from step ten costs.
+    """
+    if keep_to < 0:
+      return 0
+    with self._path.open("rb") as file:
+      end = file.seek(0, os.SEEK_END)
+      for start, line in _lines_backwards(file, end):
+        if line.endswith(b"\n") and self._stays(line, keep_to):
+          return start + len(line)
+    return 0
+
+  def _stays(self, line: bytes, keep_to: int) -> bool:
+    try:
+      row = json.loads(line)
+      return int(row["step"]) <= keep_to and self._keep(row)
+    except (ValueError, KeyError, TypeError, RecursionError):
+      return False
 
   def write(self, row: Mapping[str, Any]) -> None:
     line = json.dumps({key: _plain(value) for key, value in row.items()})
-    self._file.write(line + "\n")
+    with self._explained():
+      self._file.write(line + "\n")
 
   def flush(self) -> None:
-    self._file.flush()
-    os.fsync(self._file.fileno())
+    with self._explained():
+      self._file.flush()
+      os.fsync(self._file.fileno())
 
   def close(self) -> None:
-    self._file.close()
+    with self._explained():
+      self._file.close()
+
+  @contextlib.contextmanager
+  def _explained(self) -> Iterator[None]:
+    """Turns errors of the disk into ours."""
+    try:
+      yield
+    except OSError as error:
+      raise errors.CheckpointError(
+        f"{self._path}: cannot be written ({error.strerror}); make room or"
+        " choose another work directory, then start the run again: it goes on"
+      ) from error
+
+
+def _lines_backwards(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
+  """(position, line with its line break) of a file's lines, the last first."""
+  rest = b""  # the beginning of what was read already, without its start
+  while end > 0:
+    size = min(_BLOCK, end)
+    end -= size
+    file.seek(end)
+    rest = file.read(size) + rest
+    lines = rest.splitlines(keepends=True)
+    # The first line may begin before this block.
+    first = lines.pop(0) if end else b""
+    at = end + len(rest)
+    for line in reversed(lines):
+      at -= len(line)
+      yield at, line
+    rest = first
 
 
 class TensorBoardWriter:

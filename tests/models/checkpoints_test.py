@@ -218,7 +218,7 @@ def _fails(path, message):
     ({"model_type": "lama"}, "model_type='lama'.*did you mean 'llama'"),
     ({"model_type": ...}, "model_type=None"),
     ({"hidden_size": ...}, "'hidden_size' is missing"),
-    ({"hidden_size": "64"}, "wrong type"),
+    ({"hidden_size": "64"}, "hidden_size='64' is not a whole number"),
     ({"num_hidden_layers": 3}, "tensor 'model.layers.2.*missing"),
     ({"num_hidden_layers": 1}, "does not belong to a llama model"),
     ({"intermediate_size": 41}, "has shape .* expected"),

@@ -210,7 +210,7 @@ _ALLOWED = {
   "prefjax/rewards/sandbox_child.py": {"exec", "compile", "__import__"},
   # Talk to the server that the user names, and to no other.
   "prefjax/feedback/chat_server.py": {"http.client"},
-  "prefjax/generation/completion_server.py": {"urllib.request"},
+  "prefjax/generation/completion_server.py": {"urllib.request", "http.client"},
 }
 
 

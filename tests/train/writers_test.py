@@ -46,6 +46,30 @@ def test_a_torn_or_foreign_line_is_dropped(tmp_path):
   assert [row["step"] for row in _rows(path)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("block", [1, 7, 64, 1 << 16])
+def test_the_end_is_cut_off_whatever_is_read_at_a_time(
+  tmp_path, monkeypatch, block
+):
+  monkeypatch.setattr(writers, "_BLOCK", block)
+  path = tmp_path / "metrics.jsonl"
+  _write(path, range(1, 40))
+  for keep_to in (39, 38, 20, 1, 0):
+    writers.JsonlWriter(path, keep_to=keep_to).close()
+    assert [row["step"] for row in _rows(path)] == list(range(1, keep_to + 1))
+
+
+def test_a_full_disk_is_one_of_our_errors(tmp_path, monkeypatch):
+  writer = writers.JsonlWriter(tmp_path / "metrics.jsonl")
+  writer.write({"step": 1})
+
+  def full(handle):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(writers.os, "fsync", full)
+  with pytest.raises(errors.CheckpointError, match="No space left.*make room"):
+    writer.flush()
+
+
 def test_a_fresh_run_starts_an_empty_file(tmp_path):
   path = tmp_path / "metrics.jsonl"
   _write(path, [1, 2])

@@ -22,9 +22,9 @@ def get(model_type: str | None) -> Family:
   Raises:
     ModelError: unknown; lists the known ones.
   """
-  if model_type not in FAMILIES:
+  if not isinstance(model_type, str) or model_type not in FAMILIES:
     raise errors.ModelError(
-      f"config key model_type={model_type!r} is not one of"
+      f"config key model_type={repr(model_type)[:80]} is not one of"
       f" {', '.join(sorted(FAMILIES))}"
       f"{errors.nearest(str(model_type), FAMILIES)}"
     )
