@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`prefjax sweep`: one config, many settings, a table."""
 
+import os
 import pathlib
 import shlex
 import sys
+from collections.abc import Sequence
 
 from prefjax import config as config_lib
 from prefjax.cli import arguments, config_file, config_flag, overrides
 from prefjax.core import errors
-from prefjax.sweeps import driver, plan, runner
+from prefjax.sweeps import driver, plan, queues, runner
 
 SUMMARY = "Train with many settings of a config, and compare them."
 _DETAILS = """
@@ -27,6 +29,11 @@ def main(argv: list[str]) -> int:
   flags.string("sweep", help="FILE.py[:ARG] with get_sweep", required=True)
   flags.path("workdir", help="where everything is written", kind="folder")
   flags.integer("parallel", 1, "runs at a time", low=1)
+  flags.string("engine", "local", "what runs them: see docs/pods.md")
+  flags.repeated("set", "KEY=VALUE: an option of the engine")
+  flags.repeated("env", "KEY=VALUE: a variable that its workers get")
+  flags.string("folder", help="where the project lies on its workers")
+  flags.string("python", help="the Python of its workers")
   flags.string("metric", help="the metric to plot")
   flags.boolean("dry_run", help="only list the runs")
   if any(word in ("--help", "-h") for word in argv):
@@ -44,9 +51,14 @@ def main(argv: list[str]) -> int:
     return 0
   workdir = pathlib.Path(args.workdir or f"runs/sweeps/{path.stem}")
 
+  if args.engine != "local":
+    workdir = pathlib.Path(os.path.abspath(workdir))
+  away = args.engine not in ("local", "slurm")
+  python = args.python or ("python3" if away else sys.executable)
+
   def command(run: plan.Planned, folder: pathlib.Path) -> tuple[str, ...]:
     return (
-      sys.executable,
+      python,
       *("-m", "prefjax", "train", f"--config={spec}"),
       *changes,
       *plan.words(run.overrides),
@@ -57,13 +69,40 @@ def main(argv: list[str]) -> int:
     workdir,
     runs,
     command,
-    using=runner.LocalRunner(),
+    using=_runner(args),
     parallel=args.parallel,
     say=lambda line: print(line, flush=True),
   )
   status = sweep.drive()
   _show(sweep, args.metric)
   return status
+
+
+def _runner(args) -> runner.Runner:
+  """Who runs the jobs."""
+  if args.engine == "local" and not (args.set or args.env or args.folder):
+    return runner.LocalRunner()
+  return queues.make(
+    args.engine,
+    pairs("set", args.set),
+    environment=pairs("env", args.env),
+    folder=args.folder or "",
+  )
+
+
+def pairs(flag: str, words: Sequence[str]) -> dict[str, str]:
+  """KEY=VALUE words of a flag.
+
+  Raises:
+    ConfigError: one is something else.
+  """
+  found = {}
+  for word in words:
+    name, given, value = word.partition("=")
+    if not given:
+      raise errors.ConfigError(f"--{flag}={word}: write it as KEY=VALUE")
+    found[name] = value
+  return found
 
 
 def split(argv: list[str]) -> tuple[str, list[str], list[str]]:

@@ -10,6 +10,7 @@ one worker is unfit costs minutes and says little.
 """
 
 import argparse
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -34,13 +35,15 @@ def worker() -> str:
   return f"{host} (worker {number})" if number else host
 
 
+@functools.cache
 def packages() -> list[str]:
   """name==version of all installed distributions, sorted."""
-  found = {
-    f"{re.sub(r'[-_.]+', '-', d.metadata['Name']).lower()}=={d.version}"
-    for d in importlib.metadata.distributions()
-    if d.metadata["Name"]
-  }
+  found = set()
+  for distribution in importlib.metadata.distributions():
+    about = distribution.metadata  # read anew at each access
+    name, version = about["Name"], about["Version"]
+    if name:
+      found.add(f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}")
   return sorted(found)
 
 

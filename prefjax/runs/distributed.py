@@ -65,9 +65,11 @@ def started(
 
 def _end(watch: peers.Watch, error: BaseException, who: str) -> None:
   """Says what happened and ends this process and, by that, all."""
-  import jax
-
   status, reason = 1, f"{type(error).__name__}"
+  if _is_of_xla(error):
+    # A save or a step that needed a process which may be gone: who it is
+    # matters more than what needed it.
+    watch.explain()
   if isinstance(error, errors.PrefjaxError):
     reason = str(error)
     mild = isinstance(error, (errors.CheckpointError, errors.TrainingError))
@@ -77,11 +79,20 @@ def _end(watch: peers.Watch, error: BaseException, who: str) -> None:
     status = error.code if isinstance(error.code, int) else 1
     reason = f"left with status {status}"
   else:
-    if isinstance(error, jax.errors.JaxRuntimeError):
-      watch.explain()
     traceback.print_exception(error)
   sys.stdout.flush()
   watch.failed(reason, status)
+
+
+def _is_of_xla(error: BaseException | None) -> bool:
+  """Whether an error, or what caused it, came from a running program."""
+  import jax
+
+  while error is not None:
+    if isinstance(error, jax.errors.JaxRuntimeError):
+      return True
+    error = error.__cause__ or error.__context__
+  return False
 
 
 def _connect(place: places.Place, timeout: float) -> Any:

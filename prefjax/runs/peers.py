@@ -127,6 +127,8 @@ class Watch:
     reason = self._told()
     if reason is not None:
       self._say(f"process {self.process}: {reason}; {_AGAIN}")
+      if self.process == 0:
+        time.sleep(3 * self.period)  # the others still have to read it here
       self._end(1)
     elif self.process == 0:
       self._look()

@@ -91,7 +91,8 @@ class Sweep:
     folder = job_folder(self.workdir, run)
     if not folder.is_dir():
       return "pending"
-    if runner.is_running(folder):
+    # A runner that cannot say leaves it to the folder's lock.
+    if getattr(self._runner, "is_running", runner.is_running)(folder):
       return "running"
     found = runner.status_of(folder)
     if found is None or found["status"] > 128:

@@ -3,8 +3,8 @@
 """Where the runs of a sweep are executed: local processes, or your own.
 
 A Runner starts jobs and says how they end; what is to be run, in which order
-and what counts as done is the sweep's business. Another runner (a pod, a
-queue) needs `start` and a handle with `poll` and `stop`.
+and what counts as done is the sweep's business. `queues` has the runners that
+submit jobs to a cluster.
 """
 
 import dataclasses
@@ -52,6 +52,9 @@ class Runner(Protocol):
 
   def start(self, job: Job) -> Handle | None:
     """Starts a job; None where it is still running from an earlier call."""
+
+  def is_running(self, folder: pathlib.Path) -> bool:
+    """Whether the job of a folder is running, or waits to."""
 
 
 def status_of(folder: pathlib.Path) -> dict[str, float] | None:
@@ -114,6 +117,9 @@ class LocalRunner:
 
   def __init__(self, environment: dict[str, str] | None = None):
     self._environment = {**os.environ, **(environment or {})}
+
+  def is_running(self, folder: pathlib.Path) -> bool:
+    return is_running(folder)
 
   def start(self, job: Job) -> Handle | None:
     lock = _lock(job.folder)

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs of several processes, killed, stopped, delayed and put together anew.
 
-The quick test is `tests/runs/distributed_test.py`.
+The quick test is `tests/runs/distributed_test.py`. Where bits are compared
+there are two devices in all: with more, XLA's collectives on CPUs add in the
+order of arrival, and not even one process gives the same bits twice.
 """
 
 import pathlib
@@ -29,7 +31,7 @@ TIMEOUT = "--peer_timeout=15"
 def whole(tmp_path_factory):
   """The work directory of an uninterrupted run of two processes."""
   workdir = tmp_path_factory.mktemp("whole") / "run"
-  support.Run(workdir, WORDS).finish()
+  support.Run(workdir, WORDS, devices=1).finish()
   return workdir
 
 
@@ -82,7 +84,8 @@ def _same_updates(found, expected):
   [
     (1, 1, ()),
     (1, 4, ("mesh.fsdp=2", "mesh.tensor=2")),
-    (4, 2, ()),
+    (2, 2, ()),
+    (4, 2, ("mesh.fsdp=2",)),
     # Weights spread over processes, which then make the same rows.
     (2, 2, ("mesh.tensor=4",)),
   ],
@@ -106,7 +109,7 @@ def test_any_number_of_processes_trains_the_same(
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(
   tmp_path, whole, victim
 ):
-  run = support.Run(tmp_path / "run", WORDS, flags=[TIMEOUT])
+  run = support.Run(tmp_path / "run", WORDS, devices=1, flags=[TIMEOUT])
   run.reach(12)
   run.kill(victim)
   begin = time.monotonic()
@@ -123,14 +126,14 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(
     assert "process 0 cannot be reached" in said or (
       "another task died" in said
     ), said[-3000:]
-  support.Run(tmp_path / "run", WORDS).finish()
+  support.Run(tmp_path / "run", WORDS, devices=1).finish()
   _same_updates(support.updates(tmp_path / "run"), support.updates(whole))
   assert support.digest(tmp_path / "run") == support.digest(whole)
 
 
 @pytest.mark.parametrize("target", [0, 1])
 def test_a_signal_to_one_stops_all_at_the_same_update(tmp_path, whole, target):
-  run = support.Run(tmp_path / "run", WORDS)
+  run = support.Run(tmp_path / "run", WORDS, devices=1)
   run.reach(7)
   run.processes[target].send_signal(signal.SIGTERM)
   run.finish(143, 143)
@@ -138,7 +141,7 @@ def test_a_signal_to_one_stops_all_at_the_same_update(tmp_path, whole, target):
   assert at == support.updates(tmp_path / "run")[-1]["step"] < STEPS
   line = f"stopped after {at} updates"
   assert line in run.said(0) and line in run.said(1)
-  support.Run(tmp_path / "run", WORDS).finish()
+  support.Run(tmp_path / "run", WORDS, devices=1).finish()
   _same_updates(support.updates(tmp_path / "run"), support.updates(whole))
   assert support.digest(tmp_path / "run") == support.digest(whole)
 

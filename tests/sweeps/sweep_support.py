@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sweeps of jobs that cost nothing, for the tests beside this.
 
-python sweep_support.py WORKDIR    drives the six runs, two at a time
+python sweep_support.py WORKDIR [NUMBER [ENGINE]]
+drives NUMBER runs (six), two at a time, locally or through an engine
 """
 
 import pathlib
 import sys
 
-from prefjax.sweeps import driver, plan, runner
+from prefjax.sweeps import driver, plan, queues, runner
 
 # Writes what happens to events.txt, and takes a moment.
 _JOB = """
@@ -45,6 +46,7 @@ def sweep(
   seconds: float = 0.4,
   status: int = 0,
   parallel: int = 2,
+  using: runner.Runner | None = None,
 ) -> driver.Sweep:
   """A sweep whose jobs sleep and end with a status."""
 
@@ -59,7 +61,7 @@ def sweep(
     workdir,
     planned or runs(),
     command,
-    using=runner.LocalRunner(),
+    using=using or runner.LocalRunner(),
     parallel=parallel,
     say=lambda line: print(line, flush=True),
   )
@@ -71,5 +73,14 @@ def events(workdir: pathlib.Path, run: plan.Planned) -> list[str]:
   return path.read_text().split() if path.is_file() else []
 
 
+def queue(engine: str) -> runner.Runner:
+  """A runner that asks its cluster often."""
+  made = queues.make(engine, {})
+  made._pause = 0.3
+  return made
+
+
 if __name__ == "__main__":
-  sys.exit(sweep(pathlib.Path(sys.argv[1])).drive())
+  count = int(sys.argv[2]) if len(sys.argv) > 2 else 6
+  engine = queue(sys.argv[3]) if len(sys.argv) > 3 else None
+  sys.exit(sweep(pathlib.Path(sys.argv[1]), runs(count), using=engine).drive())
