@@ -2,15 +2,17 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Kills and stops a small run at random moments, and compares how it ends with
-# the same run left alone: bit for bit, each update once.
+# The sixteen trials of docs/reliability.md at full counts: kills, damaged
+# checkpoints, malformed input, disks that fail. Prints the table, a row a
+# trial, with how many things were tried and how many were lost.
 #
-#   bash scripts/reliability.sh [--steps=200] [--kills=10] [--terms=5] [--seed=0]
+#   bash scripts/reliability.sh [--only=1,4] [--quick] [--seed=0]
+#     [--json=build/reliability.json] [--page=docs/reliability.md] [--show]
 
 set -eo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$PREFJAX_ROOT"
-prefjax_install ""
+prefjax_install dev
 prefjax_cpu_settings
 exec env PYTHONPATH="$PREFJAX_ROOT" "$PREFJAX_VENV/bin/python" \
-  tests/reliability/reliability_support.py "$@"
+  tests/reliability/trial_table.py "$@"
