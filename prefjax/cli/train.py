@@ -27,12 +27,17 @@ def main(argv: list[str]) -> int:
     "profile",
     help="START:STOP: trace the updates after START up to STOP",
   )
+  flags.integers(
+    "profile_hosts", (0,), "which processes trace, such as 0,3", low=0
+  )
   distributed_flags.declare(flags)
   if any(word in ("--help", "-h") for word in argv):
     flags.parse(argv)
   raw, rest = config_flag.load(argv)
   args = flags.parse(rest)
   profile = _span(args.profile)
+
+  import jax
 
   from prefjax import config, runs
   from prefjax.core import host
@@ -46,6 +51,8 @@ def main(argv: list[str]) -> int:
     return 0
   with distributed_flags.started(args, "prefjax train"):
     host.keep_memory_on_cpus()
+    if jax.process_index() not in args.profile_hosts:
+      profile = None
     outcome = runs.train(config.parse(raw), args.workdir, profile=profile)
   if outcome.interrupted:
     print(

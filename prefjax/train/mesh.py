@@ -42,7 +42,8 @@ def make_mesh(
     devices: default all.
 
   Raises:
-    ConfigError: the sizes do not multiply to the number of devices.
+    ConfigError: the sizes do not multiply to the number of devices, or data
+      does not divide over the slices of a TPU.
   """
   devices = list(jax.devices() if devices is None else devices)
   sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
@@ -60,8 +61,36 @@ def make_mesh(
       f"mesh: data={data}, fsdp={fsdp}, tensor={tensor} do not multiply to the"
       f" {len(devices)} devices"
     )
+  devices = by_slice(devices, sizes["data"])
   grid = np.asarray(devices).reshape(tuple(sizes.values()))
   return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def by_slice(devices: Sequence[Any], data: int) -> list[Any]:
+  """Devices slice after slice, so that only the axis data crosses slices.
+
+  Slices of a TPU are joined by the network of the data centre, which is far
+  slower than their own links: gradients may go over it, weights may not.
+
+  Args:
+    devices: in any order.
+    data: size of the axis.
+
+  Raises:
+    ConfigError: data does not divide over the slices.
+  """
+  # Devices that know of no slices are of one.
+  slices = [getattr(device, "slice_index", 0) or 0 for device in devices]
+  number = len(set(slices))
+  if number == 1:
+    return list(devices)
+  if data % number or len({slices.count(s) for s in set(slices)}) > 1:
+    raise errors.ConfigError(
+      f"mesh.data: {data} is not a multiple of the {number} slices (of like"
+      " size), over which only this axis may go; lower mesh.fsdp or mesh.tensor"
+    )
+  order = sorted(range(len(devices)), key=lambda i: slices[i])
+  return [devices[i] for i in order]
 
 
 def tree_shardings(mesh: Mesh, tree: Any, rules: Rules) -> Any:

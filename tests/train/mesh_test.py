@@ -3,6 +3,7 @@
 """Where arrays lie: meshes, rules by path, rows of a batch."""
 
 import re
+import types
 
 import jax
 import lm_support
@@ -139,3 +140,31 @@ def test_rows_must_divide():
   for rows, parts in ((12, 2), (6, 1), (8, 3), (8, 0)):
     with pytest.raises(errors.ConfigError, match=f"batch_size: {rows} rows"):
       mesh_lib.check_batch(mesh, rows, parts)
+
+
+def _slices(number, each=4):
+  """Stand-ins for devices, those of the slices in turn."""
+  return [
+    types.SimpleNamespace(slice_index=i % number, id=i)
+    for i in range(number * each)
+  ]
+
+
+def test_only_the_axis_data_crosses_slices():
+  found = mesh_lib.by_slice(_slices(2), 4)
+  grid = np.asarray([d.slice_index for d in found]).reshape(4, 2, 1)
+  for i in range(4):
+    assert len(set(grid[i].ravel())) == 1
+  assert sorted(d.id for d in found) == list(range(8))
+
+
+def test_devices_of_one_slice_keep_their_order():
+  devices = _slices(1)
+  assert mesh_lib.by_slice(devices, 1) == devices
+  assert mesh_lib.by_slice(jax.devices(), 3) == jax.devices()
+
+
+@pytest.mark.parametrize("data", [1, 2, 4])
+def test_data_must_divide_over_slices(data):
+  with pytest.raises(errors.ConfigError, match=r"mesh.data: .* 3 slices"):
+    mesh_lib.by_slice(_slices(3), data)
