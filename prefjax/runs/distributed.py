@@ -53,7 +53,6 @@ def started(
     _watch = watch
     try:
       yield
-      watch.note(0, "done")
       watch.together()
     except BaseException as error:
       _end(watch, error, who)

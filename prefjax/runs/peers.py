@@ -126,7 +126,7 @@ class Watch:
     self._client.key_value_set(f"{_BEAT}{self.process}", sign, True)
     reason = self._told()
     if reason is not None:
-      self._say(f"process {self.process}: {reason}; {_AGAIN}")
+      self._say(f"process {self.process}: {reason}")
       if self.process == 0:
         time.sleep(3 * self.period)  # the others still have to read it here
       self._end(1)
@@ -161,19 +161,21 @@ class Watch:
 
   def _lose(self, process: int, silent: float) -> None:
     step, what = self._places.get(process, (0, "starting"))
-    self._tell_all(
+    reason = (
       f"no sign of life from process {process} for {silent:.0f} s (it was"
-      f" {what} at update {step}): it died, or lost its network",
-      1,
+      f" {what} at update {step}): it died, or lost its network; {_AGAIN}"
     )
+    self._say(f"process {self.process}: {reason}")
+    self._tell_all(reason, 1)
 
   def _tell_all(self, reason: str, status: int) -> None:
     """Tells the others why the run ends, and ends."""
     try:
       self._client.key_value_set(_END, reason, False)
     except Exception as error:  # somebody was faster, or nobody is there
-      self._say(f"process {self.process}: could not tell the others ({error})")
-    self._say(f"process {self.process}: {reason}; {_AGAIN}")
+      if "ALREADY_EXISTS" not in str(error):
+        said = (str(error).strip().splitlines() or [""])[0][:200]
+        self._say(f"process {self.process}: cannot tell the others ({said})")
     if self.process == 0:
       time.sleep(3 * self.period)  # the others still have to read it here
     self._end(status)
@@ -217,4 +219,5 @@ class Watch:
 
   def together(self) -> None:
     """Waits until all processes are done, however long one of them writes."""
+    self.note(self._at[0], "done")
     self._client.wait_at_barrier(_DONE, 24 * 3600 * 1000)
