@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Saving: asynchronous, atomic, and loud when it fails."""
 
+import contextlib
 import dataclasses
 import logging
 import operator
@@ -218,8 +219,12 @@ class Checkpointer:
       return
     try:
       self.wait()
-    finally:
-      self._release()
+    except BaseException:
+      # The failure that led here is the one to report.
+      with contextlib.suppress(Exception):
+        self._release()
+      raise
+    self._release()
 
   def __enter__(self) -> "Checkpointer":
     return self
@@ -306,13 +311,16 @@ class Checkpointer:
       return
     if self._thread is not None:
       self._thread.join()
-    self._release()
+    with contextlib.suppress(Exception):
+      self._release()
 
   def _release(self) -> None:
     self._closed = True
-    self._writer.close()
-    if self._lock is not None:
-      self._lock.release()
+    try:
+      self._writer.close()
+    finally:  # or this process could never write to the directory again
+      if self._lock is not None:
+        self._lock.release()
 
   def _check_usable(self) -> None:
     if self._closed:

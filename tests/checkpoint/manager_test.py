@@ -215,6 +215,32 @@ def test_close_raises_if_the_final_save_failed(tmp_path, monkeypatch):
   checkpoint.Checkpointer(tmp_path).close()
 
 
+def test_a_writer_that_cannot_be_closed_gives_the_directory_back(
+  tmp_path, monkeypatch
+):
+  """Orbax raises the error of a failed save once more when it is closed."""
+  original = storage.Writer.close
+
+  def close(self):
+    original(self)
+    raise ValueError("an error of Orbax")
+
+  checkpointer = checkpoint.Checkpointer(tmp_path)
+  with monkeypatch.context() as patch:
+    patch.setattr(storage.Writer, "close", close)
+    patch.setattr(storage.Writer, "finish", _broken_disk)
+    checkpointer.save(1, _tree())
+    with pytest.raises(errors.CheckpointError, match="saving step 1"):
+      checkpointer.close()
+  with checkpoint.Checkpointer(tmp_path) as checkpointer:
+    checkpointer.save(2, _tree())
+  assert checkpoint.steps(tmp_path) == [2]
+
+
+def _broken_disk(self):
+  raise OSError(5, "Input/output error")
+
+
 def test_error_in_the_body_is_not_masked_by_a_failed_save(
   tmp_path, monkeypatch, caplog
 ):
