@@ -83,9 +83,11 @@ def _take(x, index, back, kept):
 
 
 def _gather(x, index):
-  return jnp.take_along_axis(
-    x, index.reshape(*index.shape, *[1] * (x.ndim - 2)), axis=1
-  )
+  # Made before it is moved: compilers would make each element of x in the
+  # loop that moves it, one at a time.
+  x = jax.lax.optimization_barrier(x)
+  index = index.reshape(*index.shape, *[1] * (x.ndim - 2))
+  return jnp.take_along_axis(x, index, axis=1, mode="promise_in_bounds")
 
 
 def _take_forward(x, index, back, kept):

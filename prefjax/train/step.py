@@ -95,9 +95,14 @@ def make_train_step(
     norm = optax.global_norm(grads)
     ok = jnp.isfinite(norm) & jnp.isfinite(evaluation.loss)
     ok = ok & ~_has_nan(evaluation.method_state)
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    updates, _ = tx.update(grads, state.opt_state, state.params)
     # Finite gradients may still be divided by a second moment of zero.
     ok = ok & jnp.isfinite(optax.global_norm(updates))
+    # The update is made again once it is known to count, so that parameters
+    # and moments are written in place: to hold the old and the new ones until
+    # then would take three more copies of the parameters.
+    grads, ok = jax.lax.optimization_barrier((grads, ok))
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
     rate = learning_rate
     if callable(rate):
       rate = rate(state.step)

@@ -45,8 +45,8 @@ def _texts(number: int) -> list[str]:
   ]
 
 
-def measure(args, dtype: str, folder: str, prompts: str) -> list[dict]:
-  """One row a batch size."""
+def measure(args, dtype: str, folder: str, prompts: str, keep) -> None:
+  """Hands `keep` a row for every batch size."""
   common = [
     f"--prompts={prompts}",
     f"--model={folder}",
@@ -59,7 +59,6 @@ def measure(args, dtype: str, folder: str, prompts: str) -> list[dict]:
     protocol.Worker("hf", [*hf, *common, f"--threads={args.threads}"]),
     protocol.Worker("prefjax", ours),
   ]
-  rows = []
   try:
     about = {worker.name: worker.receive() for worker in workers}
     for batch in args.batches:
@@ -83,12 +82,10 @@ def measure(args, dtype: str, folder: str, prompts: str) -> list[dict]:
       row["speedup"] = (
         row["prefjax"]["tokens_per_second"] / row["hf"]["tokens_per_second"]
       )
-      rows.append(row)
-      print(_line(row), flush=True)
+      keep(row)
   finally:
     for worker in workers:
       worker.close()
-  return rows
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -113,6 +110,13 @@ def main(argv: list[str]) -> int:
   args = parser.parse_args(argv)
   os.environ["JAX_PLATFORMS"] = "cpu"  # here and in what is started
   rows: list[dict[str, Any]] = []
+
+  def keep(row: dict[str, Any]) -> None:
+    rows.append(row)
+    print(_line(row), flush=True)
+    content = {"arguments": vars(args), "results": rows}
+    pathlib.Path(args.out).write_text(json.dumps(content, indent=1) + "\n")
+
   with tempfile.TemporaryDirectory() as place:
     folder, prompts = f"{place}/model", f"{place}/prompts.json"
     model, params = models.from_pretrained(args.model)
@@ -124,13 +128,9 @@ def main(argv: list[str]) -> int:
     print("| dtype | batch | HF tokens/s | PrefJAX tokens/s | ratio | equal |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
     for dtype in args.dtypes:
-      rows += measure(args, dtype, folder, prompts)
-  content = {"arguments": vars(args), "results": rows}
-  pathlib.Path(args.out).write_text(json.dumps(content, indent=1) + "\n")
-  whole = all(
-    r["equal_rows"] == r["batch"] for r in rows if r["dtype"] == "fp32"
-  )
-  return 0 if whole else 1
+      measure(args, dtype, folder, prompts, keep)
+  exact = [row for row in rows if row["dtype"] == "fp32"]
+  return 0 if all(r["equal_rows"] == r["batch"] for r in exact) else 1
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ and takes a step only when it is told to; so two libraries take turns on one
 machine. Messages are lines of JSON. Imports neither JAX nor torch.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -61,12 +62,16 @@ class Worker:
 
   def ask(self, **command: Any) -> dict[str, Any]:
     """Sends a command and waits for its result."""
-    self._process.stdin.write(json.dumps(command) + "\n")
+    try:
+      self._process.stdin.write(json.dumps(command) + "\n")
+    except BrokenPipeError:
+      pass  # it ended; `receive` says so
     return self.receive()
 
   def close(self) -> None:
     """Lets the process end, and ends it if it does not."""
-    self._process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+      self._process.stdin.close()
     try:
       self._process.wait(timeout=60)
     except subprocess.TimeoutExpired:

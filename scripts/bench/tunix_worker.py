@@ -116,7 +116,12 @@ def main(argv: list[str]) -> None:
   content = token_files.read_tokens(args.tokens)
   start = time.perf_counter()
   config = config_of(args.model)
-  mesh = jax.make_mesh((1, 1), ("fsdp", "tp"), devices=jax.devices()[:1])
+  mesh = jax.make_mesh(
+    (1, 1),
+    ("fsdp", "tp"),
+    devices=jax.devices()[:1],
+    axis_types=(jax.sharding.AxisType.Auto,) * 2,
+  )
   with mesh:
     policy, reference = (
       llama_params.create_model_from_safe_tensors(
