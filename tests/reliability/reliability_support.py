@@ -159,6 +159,7 @@ def trials(
   terms: int,
   seed: int = 0,
   show=lambda trial: None,
+  begin=start,
 ) -> list[Trial]:
   """Runs to the end, interrupted at uniformly random updates.
 
@@ -172,6 +173,7 @@ def trials(
     terms: SIGTERMs.
     seed: of the moments.
     show: called with every trial.
+    begin: (workdir, steps) -> the process.
   """
   rng = random.Random(seed)
   numbers = [signal.SIGKILL] * kills + [signal.SIGTERM] * terms
@@ -179,14 +181,14 @@ def trials(
   moments = sorted(rng.randrange(steps) for _ in numbers)
   found = []
   for number, wanted in zip(numbers, moments, strict=True):
-    process = start(workdir, steps)
+    process = begin(workdir, steps)
     trial = interrupt(process, workdir, number, wanted, rng.uniform(0, 0.3))
     if trial is None:
       finish(process)
       break
     found.append(trial)
     show(trial)
-  finish(start(workdir, steps))
+  finish(begin(workdir, steps))
   return found
 
 

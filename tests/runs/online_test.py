@@ -129,3 +129,32 @@ def test_mistakes_are_one_line(changes, match, tmp_path):
     run_support.train(config(**changes), tmp_path / "run")
   assert "\n" not in str(caught.value)
   assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_evaluations_do_not_disturb_the_round_that_is_sampled(tmp_path):
+  """Both give weights to one engine, and a thread samples the round."""
+  kwargs = dict(
+    rl={"overlap": True},
+    train={"steps": 12},
+    opt={"learning_rate": 0.05},
+    data=run_support.HELD_OUT,
+  )
+  never = config(eval={"every": 0}, **kwargs)
+  always = config(eval={"every": 1}, **kwargs)
+  run_support.train(never, tmp_path / "never")
+  run_support.train(always, tmp_path / "always")
+  same_runs(tmp_path / "never", tmp_path / "always")
+  rows = run_support.rows(tmp_path / "always")
+  assert sum("eval/reward" in row for row in rows) >= 12
+
+
+def test_a_round_has_one_digest_whatever_the_clock_says(tmp_path):
+  c = config(train={"steps": 1})
+  for name in ("first", "second"):
+    run_support.train(c, tmp_path / name)
+  first, second = (
+    stored.path_of(tmp_path / name / "rollouts" / "stage-0", 0).read_bytes()
+    for name in ("first", "second")
+  )
+  assert first == second

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """One round: sample, score, measure, and work out what it teaches."""
 
+import contextlib
 import dataclasses
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -160,6 +162,9 @@ class Collector:
       ),
       reference="live",
     )
+    # An engine holds the weights it was given last. With overlap a round is
+    # sampled in a thread, and an evaluation must not come in between.
+    self._engine_lock = threading.Lock()
     self._measure = jax.jit(
       lambda params, frozen, batch: self._objective.outputs(
         params, frozen, batch, {}, None
@@ -167,9 +172,11 @@ class Collector:
     )
     self._prepare = jax.jit(own.prepare)
 
-  @property
-  def engine(self) -> engine_lib.RolloutEngine:
-    return self._engine
+  @contextlib.contextmanager
+  def engine(self) -> Iterator[engine_lib.RolloutEngine]:
+    """The engine, for one caller at a time: load weights, then sample."""
+    with self._engine_lock:
+      yield self._engine
 
   @property
   def rewards(self) -> scores.Rewards:
@@ -191,32 +198,35 @@ class Collector:
   def _reference(self, frozen: Mapping[str, Any]) -> Any:
     return frozen[language_model.BASE if self._run.has_adapter else "reference"]
 
-  def _sample(self, prompts, ids, cursor, params, frozen):
-    """Responses of the policy, and of whoever else answers."""
+  def _sample(self, engine, prompts, ids, cursor, params, frozen):
+    """(responses, greedy ones or None) of the policy and who else answers."""
     weights, adapter = self._weights(params, frozen)
-    self._engine.load(weights, adapter)
-    options = dict(prompt_ids=ids)
+    engine.load(weights, adapter)
 
-    def draw(stream, number, **more):
-      return self._engine.sample(
+    def draw(stream, number, *, settings=self._settings, **more):
+      return engine.sample(
         prompts,
-        dataclasses.replace(self._settings, num_samples=number),
+        dataclasses.replace(settings, num_samples=number),
         step=cursor * _STREAMS + stream,
-        **options,
+        prompt_ids=ids,
         **more,
       )
 
     source, number = self._online.source, self._settings.num_samples
     if source == "policy":
-      return draw(_OWN, number)
+      made = draw(_OWN, number)
+      if not self._online.uses_greedy:
+        return made, None
+      greedy = dataclasses.replace(self._settings, temperature=0.0)
+      return made, draw(_GREEDY, 1, settings=greedy)
     own = draw(_OWN, 1)
     if source == "mixture":
       partner = generation.Partner(
         self._reference(frozen), None, np.float32(self._online.mixture)
       )
-      return sampling.beside(own, draw(_OTHER, 1, partner=partner))
-    self._engine.load(self._reference(frozen), None)
-    return sampling.beside(own, draw(_OTHER, 1))
+      return sampling.beside(own, draw(_OTHER, 1, partner=partner)), None
+    engine.load(self._reference(frozen), None)
+    return sampling.beside(own, draw(_OTHER, 1)), None
 
   def _weights(self, params, frozen):
     if self._run.has_adapter:
@@ -253,18 +263,13 @@ class Collector:
     prompts = self._stage.source.batch(cursor)
     ids = sampling.draw_ids(prompts.example_id)
     asked = sampling.prompts_of(prompts.main)
-    made = self._sample(asked, ids, cursor, params, frozen)
+    with self.engine() as engine:
+      made, best = self._sample(engine, asked, ids, cursor, params, frozen)
     records = self._records(prompts)
     tokenizer = self._run.source.tokenizer
     texts = sampling.texts_of(tokenizer, made)
     greedy = None
-    if self._online.uses_greedy:
-      best = self._engine.sample(
-        asked,
-        dataclasses.replace(self._settings, num_samples=1, temperature=0.0),
-        step=cursor * _STREAMS + _GREEDY,
-        prompt_ids=ids,
-      )
+    if best is not None:
       greedy = self.score(
         records, sampling.texts_of(tokenizer, best), best.lengths
       ).total[:, 0]

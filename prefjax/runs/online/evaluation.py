@@ -43,10 +43,12 @@ class OnlineWatcher(evaluation.Watcher):
     """eval/reward and the like, one response to each held-out prompt."""
     if self._source is None:
       return {}
+    with self._collector.engine() as engine:
+      return self._evaluate(engine, state)
+
+  def _evaluate(self, engine: Any, state: Any) -> dict[str, float]:
     run, config = self._run, self._stage.config
-    weights, adapter = run.policy_weights(state.params["policy"])
-    engine = self._collector.engine
-    engine.load(weights, adapter)
+    engine.load(*run.policy_weights(state.params["policy"]))
     settings = dataclasses.replace(
       self._collector.settings,
       num_samples=1,
