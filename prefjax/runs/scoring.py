@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from prefjax.core import types
+from prefjax.core import host, types
 from prefjax.data import pipeline
+from prefjax.kernels import select
 from prefjax.methods import language_model
 from prefjax.models import base, vision
 from prefjax.train import mesh as mesh_lib
@@ -71,7 +72,9 @@ def scorer(
       model, weights, group, lora=adapter, compute=compute
     )
 
-  jitted = jax.jit(run)
+  # Compiled like the train step, so that both round alike.
+  options = host.compiler_options(select.target_device().platform)
+  jitted = jax.jit(run, compiler_options=options)
 
   def call(weights, group, adapter=None):
     # Only what the forward pass reads, so that other fields never recompile.

@@ -111,7 +111,9 @@ def test_what_a_server_cannot_say(policy):
     _engine("localhost:8000")
 
 
-@pytest.mark.parametrize("reload", [True, False])
+@pytest.mark.parametrize(
+  "reload", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_a_run_on_a_server(policy, reload, tmp_path):
   """With its weights renewed every round the server stays on policy."""
   import online_support

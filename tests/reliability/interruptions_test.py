@@ -31,6 +31,7 @@ def _compare(workdir: pathlib.Path, expected: pathlib.Path, steps: int):
   assert support.digest(workdir) == support.digest(expected)
 
 
+@pytest.mark.slow
 def test_two_kills_and_a_term(whole, tmp_path):
   found = support.trials(tmp_path, 60, kills=2, terms=1, seed=3)
   for trial in found:

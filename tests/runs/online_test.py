@@ -11,7 +11,9 @@ from prefjax.core import errors
 from prefjax.runs.online import rounds, stored
 
 
-@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize(
+  "overlap", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_killed_in_the_middle_of_a_round(overlap, tmp_path, monkeypatch):
   c = config(
     rl={"overlap": overlap}, train={"steps": 10}, checkpoint={"every": 3}
