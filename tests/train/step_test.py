@@ -78,6 +78,7 @@ def test_20_updates_of_sgd_in_float32(name):
   _compare(name, tx, 0.1, jnp.float32, 1e-5, _ways())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_20_updates_of_adamw_in_float64(name):
   with jax.enable_x64(True):
