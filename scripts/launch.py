@@ -16,23 +16,13 @@ import pathlib
 import subprocess
 import sys
 
-from prefjax.cli import arguments
+from prefjax.cli import arguments, sweep
 from prefjax.core import errors
 from prefjax.launching import engines, preflight
 
 SUMMARY = "Start a run elsewhere."
 # Whose commands run to their end here and print what workers say.
 _ATTACHED = (engines.Local, engines.TpuVm)
-
-
-def _pairs(flag: str, words: tuple[str, ...]) -> dict[str, str]:
-  found = {}
-  for word in words:
-    name, given, value = word.partition("=")
-    if not given:
-      raise errors.ConfigError(f"--{flag}={word}: write it as KEY=VALUE")
-    found[name] = value
-  return found
 
 
 def _parsed(argv: list[str]):
@@ -94,7 +84,7 @@ def main(argv: list[str]) -> int:
       " shall run"
     )
   name, *words = args.WORDS
-  engine = engines.engine(name, _pairs("set", args.set))
+  engine = engines.engine(name, sweep.pairs("set", args.set))
   check = _check_words(args)
   if args.check:
     if not isinstance(engine, _ATTACHED):
@@ -106,7 +96,7 @@ def main(argv: list[str]) -> int:
   job = engines.Job(
     name=args.name,
     words=tuple(words),
-    environment=_pairs("env", args.env),
+    environment=sweep.pairs("env", args.env),
     folder=args.folder or "",
     check=check,
   )
