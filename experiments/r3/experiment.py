@@ -42,8 +42,8 @@ NOTE = (
   "Policies behave as claimed on every seed. The probe holds on average (0.927)"
   " but not on seed 1001 (0.787), whose words off topic happen to lie a little"
   " towards it: a factor of 3 in length makes up for relevance, which nothing"
-  " in the product bounds. The reward model of length prefers the short response"
-  " in 0.3 %."
+  " in the product bounds. The reward model of length prefers the short"
+  " response in 0.3 %."
 )
 SEEDS = 3
 SETTINGS = {
