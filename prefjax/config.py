@@ -15,7 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from prefjax.core import errors
+from prefjax.core import errors, tpu_options
 
 
 def _field(default: Any, low=None, high=None, choices=None, none=False):
@@ -401,11 +401,25 @@ class LogConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-  """Devices on each axis; one may be -1, for what is left."""
+  """Devices on each axis, and what their compiler is asked.
+
+  Attributes:
+    data, fsdp, tensor: devices on the axis; one may be -1, for what is left.
+    compiler_preset: options for TPUs by generation, see
+      `prefjax/core/tpu_options.py`; nothing on other devices.
+    compiler_options: more options of XLA, name -> value.
+  """
 
   data: int = _field(-1, -1)
   fsdp: int = _field(1, -1)
   tensor: int = _field(1, -1)
+  compiler_preset: str = _field("default", choices=tpu_options.PRESETS)
+  compiler_options: dict = _field({})
+
+  @property
+  def axes(self) -> dict[str, int]:
+    """Axis -> devices on it."""
+    return {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

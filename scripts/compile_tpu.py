@@ -11,7 +11,8 @@ traffic and collectives as the compiler laid them out, and the least time
 that these take by the chip's published peaks; nothing is measured.
 
 `--rows=1` sets train.micro_batches so that a chip runs so many rows of the
-batch at a time. `--out` keeps the figures as JSON.
+batch at a time. `--slices=2` takes two such slices; all bytes between chips are
+still priced at a slice's own links. `--out` keeps the figures as JSON.
 """
 
 import argparse
@@ -46,16 +47,17 @@ from prefjax.train import mesh as mesh_lib  # noqa: E402
 GIB = 1 << 30
 
 
-def devices_of(topology: str) -> list[Any]:
-  """The devices of a slice such as 'v5e:4x4'.
+def devices_of(topology: str, slices: int = 1) -> list[Any]:
+  """The devices of slices such as 'v5e:4x4', that a data centre's net joins.
 
   Raises:
     ConfigError: the compiler is missing, or knows no such slice.
   """
+  several = {"num_slices": slices} if slices > 1 else {}
   try:
     return list(
       topologies.get_topology_desc(
-        platform="tpu", topology_name=topology
+        platform="tpu", topology_name=topology, **several
       ).devices
     )
   except Exception as error:  # the compiler has no type of its own for it
@@ -67,7 +69,7 @@ def devices_of(topology: str) -> list[Any]:
 
 def with_rows(config: config_lib.Config, devices, rows: int):
   """The config with as many micro-batches as leave `rows` a chip."""
-  mesh = mesh_lib.make_mesh(**dataclasses.asdict(config.mesh), devices=devices)
+  mesh = mesh_lib.make_mesh(**config.mesh.axes, devices=devices)
   ways = mesh_lib.batch_ways(mesh)
   size = config.data.batch_size
   if size % (ways * rows):
@@ -79,9 +81,11 @@ def with_rows(config: config_lib.Config, devices, rows: int):
   return dataclasses.replace(config, train=train)
 
 
-def measure(config: config_lib.Config, topology: str, rows: int = 0):
-  """The figures of the config's first stage on a slice, as JSON values."""
-  devices = devices_of(topology)
+def measure(
+  config: config_lib.Config, topology: str, rows: int = 0, slices: int = 1
+):
+  """The figures of the config's first stage on slices, as JSON values."""
+  devices = devices_of(topology, slices)
   if rows:
     config = with_rows(config, devices, rows)
   with tempfile.TemporaryDirectory() as folder:
@@ -92,6 +96,7 @@ def measure(config: config_lib.Config, topology: str, rows: int = 0):
   spec = chips.chip(devices[0])
   result = {
     "topology": topology,
+    "slices": slices,
     "plan": dataclasses.asdict(plan),
     "micro_batches": config.train.micro_batches,
     "hbm_bytes": spec and spec.memory,
@@ -136,8 +141,11 @@ def report(result: dict[str, Any]) -> str:
   plan = result["plan"]
   b, k, p, r = plan["shape"]
   axes = ", ".join(f"{a}={n}" for a, n in plan["mesh"].items())
+  slices = result["slices"]
+  several = f", {slices} slices" if slices > 1 else ""
   lines = [
-    f"{result['topology']}: {plan['devices']} x {plan['kind']} ({axes})",
+    f"{result['topology']}{several}: {plan['devices']} x {plan['kind']}"
+    f" ({axes})",
     f"  parameters        {plan['weights']:,}, trained {plan['trained']:,}",
     f"  batch             {b} groups of {k} responses, {p} + {k} x {r} slots:"
     f" {plan['tokens']:,} tokens in {result['micro_batches']} parts",
@@ -185,6 +193,7 @@ def main(argv: list[str]) -> int:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--topology", required=True, action="append")
   parser.add_argument("--rows", type=int, default=0)
+  parser.add_argument("--slices", type=int, default=1)
   parser.add_argument("--out", help="JSON file to write")
   try:
     raw, rest = config_flag.load(argv)
@@ -192,7 +201,7 @@ def main(argv: list[str]) -> int:
     config = config_lib.parse(raw)
     results = []
     for topology in args.topology:
-      results.append(measure(config, topology, args.rows))
+      results.append(measure(config, topology, args.rows, args.slices))
       print(report(results[-1]), flush=True)
   except errors.PrefjaxError as error:
     print(f"compile_tpu: {error}", file=sys.stderr)

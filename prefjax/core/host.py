@@ -1,13 +1,17 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a program that runs on CPUs asks of its compiler and its allocator."""
+"""What a program asks of its compiler, and on CPUs of its allocator."""
 
 import ctypes
 import functools
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from prefjax.core import errors, tpu_options
 
 # The library that multiplies matrices also takes over sums along an axis and
 # what is around them, and is slower at that than the compiler's own loops.
@@ -19,20 +23,23 @@ _ONLY_PRODUCTS = {
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
-@functools.cache
-def _known_to_compiler() -> bool:
-  """Whether this JAX has the option; others end with an error instead."""
-  device = jax.local_devices(backend="cpu")[0]
+def _refusal(device: Any, options: Mapping[str, Any]) -> str | None:
+  """What a device's compiler says against options, None if it takes them."""
   shape = jax.ShapeDtypeStruct(
     (), jnp.float32, sharding=jax.sharding.SingleDeviceSharding(device)
   )
   try:
-    jax.jit(jnp.negative, compiler_options=_ONLY_PRODUCTS).lower(
-      shape
-    ).compile()
-  except jax.errors.JaxRuntimeError:
-    return False
-  return True
+    jax.jit(jnp.negative).lower(shape).compile(compiler_options=dict(options))
+  except jax.errors.JaxRuntimeError as error:
+    return str(error).partition("\n")[0]
+  return None
+
+
+@functools.cache
+def _known_to_compiler() -> bool:
+  """Whether this JAX has the option; others end with an error instead."""
+  device = jax.local_devices(backend="cpu")[0]
+  return _refusal(device, _ONLY_PRODUCTS) is None
 
 
 def compiler_options(platform: str) -> dict[str, str] | None:
@@ -44,6 +51,33 @@ def compiler_options(platform: str) -> dict[str, str] | None:
   if platform != "cpu" or not _known_to_compiler():
     return None
   return dict(_ONLY_PRODUCTS)
+
+
+def options_for(
+  device: Any, preset: str = "default", extra: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+  """`compiler_options`, a preset for TPUs, and a user's own on top of both.
+
+  Args:
+    device: one that the program is for; it need not be there.
+    preset: see `tpu_options`.
+    extra: name -> value of more options of XLA.
+
+  Raises:
+    ConfigError: the compiler does not know an option of the user's, or
+      refuses its value.
+  """
+  options = dict(compiler_options(device.platform) or {})
+  options.update(tpu_options.preset(preset, device.device_kind))
+  for name, value in (extra or {}).items():
+    refusal = _refusal(device, {name: value})
+    if refusal is not None:
+      raise errors.ConfigError(
+        f"mesh.compiler_options: {name}={value!r} is refused by the compiler"
+        f" for {device.device_kind} ({refusal})"
+      )
+    options[name] = value
+  return options or None
 
 
 def keep_memory() -> bool:

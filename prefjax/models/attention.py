@@ -20,7 +20,7 @@ _HIDDEN = -1e30
 
 # Queries a block. Shorter blocks skip more of what nobody sees, and make
 # more and smaller products.
-BLOCK = 512
+BLOCK = 256
 
 
 class Source(NamedTuple):

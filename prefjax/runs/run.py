@@ -43,9 +43,7 @@ class Run:
     self.config = config
     self.workdir = pathlib.Path(workdir)
     self.source = run_models.open_source(config.model, config.seed)
-    mesh = mesh_lib.make_mesh(
-      **dataclasses.asdict(config.mesh), devices=devices
-    )
+    mesh = mesh_lib.make_mesh(**config.mesh.axes, devices=devices)
     for name in config_lib.stage_names(config):
       own = config_lib.stage(config, name)
       mesh_lib.check_batch(mesh, own.data.batch_size, own.train.micro_batches)
@@ -53,7 +51,12 @@ class Run:
         raise errors.ConfigError(
           f"stages.{name}.train.parallel: the same for all stages"
         )
-    self.place = placement.Placement(mesh, config.train.parallel)
+    self.place = placement.Placement(
+      mesh,
+      config.train.parallel,
+      config.mesh.compiler_preset,
+      config.mesh.compiler_options,
+    )
     self.compute = language_model.Compute(
       layout=config.model.layout,
       dtype=run_models.compute_dtype(config.model),

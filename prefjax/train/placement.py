@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """States and steps on devices: jit over a mesh, or pmap."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -25,15 +25,33 @@ class Placement:
   Args:
     mesh: the devices.
     parallel: "jit", or "pmap" for plain data parallelism.
+    compiler_preset: see `core.tpu_options`.
+    compiler_options: more options of XLA, name -> value.
 
   Raises:
     ConfigError: pmap with a mesh that spreads weights, or with several
-      processes.
+      processes, or with options; an option that the compiler refuses.
   """
 
-  def __init__(self, mesh: Mesh, parallel: str = "jit"):
+  def __init__(
+    self,
+    mesh: Mesh,
+    parallel: str = "jit",
+    compiler_preset: str = "default",
+    compiler_options: Mapping[str, Any] | None = None,
+  ):
     self.mesh = mesh
     self.parallel = parallel
+    self._compiler_options = host.options_for(
+      mesh.devices.flat[0], compiler_preset, compiler_options
+    )
+    if parallel == "pmap" and (
+      compiler_options or compiler_preset != "default"
+    ):
+      raise errors.ConfigError(
+        "train.parallel: pmap takes no mesh.compiler_preset and no"
+        " mesh.compiler_options; use jit"
+      )
     if parallel == "pmap" and mesh.shape["data"] != mesh.size:
       raise errors.ConfigError(
         "train.parallel: pmap is data parallel only; set mesh.fsdp and"
@@ -128,10 +146,6 @@ class Placement:
       out_shardings=out,
       compiler_options=self._compiler_options,
     )
-
-  @property
-  def _compiler_options(self) -> dict[str, str] | None:
-    return host.compiler_options(self.mesh.devices.flat[0].platform)
 
   def lower(
     self,
