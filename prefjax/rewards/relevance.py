@@ -21,6 +21,7 @@ STOPS = ("USER:", "ASSISTANT:", "\n\n\n\n", "\n\n--", "\n\n____")
 _WORDS = re.compile(r"\w+|[^\w\s]+")
 # Words a hundred: the unit of lengths in the closed formula too.
 _HUNDRED = 100.0
+_WIDTH = 64  # words that padded texts are a multiple of
 
 
 def clean_response(*, text: str, stops: Sequence[str] = STOPS) -> str:
@@ -258,7 +259,8 @@ def relevance_scorer(
     texts = [clean_response(text=text) for text in responses]
     words = [tokenize_words(text=text) for text in texts]
     ids = {w: i for i, w in enumerate(sorted({w for ws in words for w in ws}))}
-    width = max(map(len, words), default=0)
+    # Few widths, so that the programs below are compiled for few shapes.
+    width = -(-max(map(len, words), default=0) // _WIDTH) * _WIDTH
     tokens = np.zeros((number, width), np.int32)
     mask = np.zeros((number, width), bool)
     for row, row_words in enumerate(words):

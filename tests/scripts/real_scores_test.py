@@ -1,0 +1,112 @@
+# Copyright 2026 The PrefJAX Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The table of scorers on real data, on files made here."""
+
+import importlib.util
+import json
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from prefjax.data import schema
+
+_PATH = pathlib.Path(__file__).resolve().parents[2] / "scripts/real_scores.py"
+_SPEC = importlib.util.spec_from_file_location("real_scores", _PATH)
+real_scores = importlib.util.module_from_spec(_SPEC)
+sys.modules["real_scores"] = real_scores
+_SPEC.loader.exec_module(real_scores)
+
+
+def _write(folder, rows):
+  path = folder / real_scores.SETS["llmbar"].path
+  path.parent.mkdir(parents=True)
+  path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _rows(number):
+  """The longer answer is right in all but the first row."""
+  for i in range(number):
+    long, short = f"a longer answer, number {i}", f"short {i}"
+    yield {
+      "id": f"r{i}",
+      "subset": "natural",
+      "input": f"question {i}",
+      "output_1": long,
+      "output_2": short,
+      "label": 2 if i == 0 else 1,
+    }
+
+
+def _run(folder, *flags):
+  return real_scores.main(
+    [
+      f"--data={folder / 'data'}",
+      f"--work={folder / 'work'}",
+      f"--out={folder}",
+      "--sets=llmbar",
+      *flags,
+    ]
+  )
+
+
+def test_a_table_is_written_and_never_measured_again(tmp_path, capsys):
+  _write(tmp_path / "data", _rows(10))
+  assert _run(tmp_path, "--scorers=length") == 0
+  table = json.loads((tmp_path / "real-data.json").read_text())
+  found = table["sets"]["llmbar"]["scorers"]["length"]
+  assert found["accuracy"] == 0.9
+  assert found["low"] <= 0.9 <= found["high"]
+  assert (found["prompts"], found["pairs"], found["left_out"]) == (10, 10, 0)
+  capsys.readouterr()
+  assert _run(tmp_path, "--scorers=random,length") == 0
+  said = capsys.readouterr().out
+  assert "random on llmbar" in said and "length on" not in said
+  page = (tmp_path / "real-data.md").read_text()
+  assert "| length | 0.900 [" in page and "| random | " in page
+
+
+def test_an_unknown_scorer_is_refused(tmp_path, capsys):
+  _write(tmp_path / "data", _rows(2))
+  assert _run(tmp_path, "--scorers=lenght") == 2
+  assert "did you mean 'length'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit,number", [(0, 10), (4, 4), (99, 10)])
+def test_a_sample_is_the_same_every_time(limit, number):
+  records = [
+    schema.Record(id=str(i), kind="pair", prompt="p", responses=("a", "b"))
+    for i in range(10)
+  ]
+  first = real_scores._sample(records, limit)
+  again = real_scores._sample(records[::-1], limit)
+  assert len(first) == number
+  assert {r.id for r in first} == {r.id for r in again}
+
+
+def test_rated_responses_are_grouped_by_prompt():
+  rows = [
+    schema.Record(
+      id=f"{prompt}{score}",
+      kind="rated",
+      prompt=prompt,
+      responses=(f"answer {score}",),
+      attributes=({"overall": score},),
+    )
+    for prompt, score in (("p", 1.0), ("q", 2.0), ("p", 3.0), ("p", 3.0))
+  ]
+  (group,) = real_scores._grouped(rows, "overall")
+  assert group.scores == (1.0, 3.0, 3.0)
+  assert sorted(real_scores.pairs_of(group)) == [(1, 0), (2, 0)]
+  assert real_scores.accuracy(group, [0.0, 1.0, 0.0]) == 0.75
+
+
+def test_heads_learn_a_direction():
+  rng = np.random.default_rng(0)
+  w = rng.normal(size=5)
+  x = rng.normal(size=(400, 5))
+  delta = x * np.sign(x @ w)[:, None]
+  found = real_scores._bradley_terry(delta)
+  cosine = found @ w / np.linalg.norm(found) / np.linalg.norm(w)
+  assert cosine > 0.98
