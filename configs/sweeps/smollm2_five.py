@@ -31,15 +31,22 @@ def _method(name: str, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def get_sweep(arg: str | None = None) -> list[dict[str, Any]]:
-  """Options: data (folder), rate, steps, batch, seeds, samples."""
+  """Options: data (folder), rate, steps, batch, seeds, samples, held_out."""
   options = common.parse_arg(
-    arg, data="data", rate=0.3, steps=150, batch=8, seeds=1, samples=0
+    arg,
+    data="data",
+    rate=0.3,
+    steps=150,
+    batch=8,
+    seeds=1,
+    samples=0,
+    held_out=128,
   )
   folder = pathlib.PurePath(options.data)
   shared = {
     "data.eval": str(folder / "held_out.jsonl"),
     "data.batch_size": options.batch,
-    "data.eval_limit": 128,
+    "data.eval_limit": options.held_out,
     "model.compute_dtype": "bfloat16",
     "train.steps": options.steps,
     "eval.samples": options.samples,

@@ -97,3 +97,20 @@ def whole(array: Any) -> np.ndarray:
   from jax.experimental import multihost_utils
 
   return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+
+
+class Team:
+  """All processes of the run, for what must not know of JAX's.
+
+  Attributes:
+    index: of this process.
+    count: of all.
+  """
+
+  failed = staticmethod(failed)
+  first = staticmethod(first)
+  token = staticmethod(token)
+
+  def __init__(self):
+    self.index = jax.process_index()
+    self.count = jax.process_count()

@@ -100,6 +100,16 @@ class EncodeReport:
     if len(self.dropped_records) < LISTED:
       self.dropped_records.append((example_id, record_id, text))
 
+  def extend(self, later: "EncodeReport") -> None:
+    """Adds what became of records that come after these."""
+    for name in ("seen", "kept", "dropped", "cut_prompts", "cut_responses"):
+      setattr(self, name, getattr(self, name) + getattr(later, name))
+    self.merges += later.merges
+    for kind, count in later.reasons.items():
+      self.reasons[kind] = self.reasons.get(kind, 0) + count
+    room = LISTED - len(self.dropped_records)
+    self.dropped_records.extend(later.dropped_records[:room])
+
   def summary(self) -> str:
     """One line."""
     parts = [f"{self.kept} examples of {self.seen} records"]
@@ -334,11 +344,23 @@ class Encoder:
     self,
     records: Sequence[schema.Record],
     progress: Callable[[int, int], None] | None = None,
+    part: tuple[int, int] = (0, 1),
   ) -> Iterator[examples.Example]:
-    """All records that can be used, in order; the others are in the report."""
+    """All records that can be used, in order; the others are in the report.
+
+    Args:
+      records: all of them.
+      progress: called with (records done, records).
+      part: (i, n) for the i-th of n parts of the records, which one after
+        the other are the whole.
+    """
     self.report = EncodeReport()
     prepared = self.view.prepare(records)
-    for index, record in enumerate(prepared):
+    first, last = (
+      len(prepared) * at // part[1] for at in (part[0], part[0] + 1)
+    )
+    for index in range(first, last):
+      record = prepared[index]
       self.report.seen += 1
       try:
         example = self.encode(index, record)

@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prefjax.core import errors
-from prefjax.data import encoding, pipeline, readers, reports, schema, splits
+from prefjax.data import (
+  encoding,
+  pipeline,
+  readers,
+  reports,
+  schema,
+  splits,
+  team_store,
+)
 from prefjax.data import store as store_lib
 
 _EVAL_WINDOW = 64  # batches of an evaluation that are sorted by bucket
@@ -117,14 +125,26 @@ def open_store(
   cache_dir: str | os.PathLike[str] | None = None,
   *,
   progress: Callable[[int, int], None] | None = None,
+  team: team_store.Team | None = None,
 ) -> store_lib.Store:
   """Tokenised records: cached in a folder, or in memory where it is None.
+
+  Args:
+    encoder: makes the examples.
+    records: what they are made of.
+    cache_dir: folder of all stores.
+    progress: called with (records done, records).
+    team: processes that all call this and share the work.
 
   Raises:
     DataError: no record can be used, or the folder cannot be written.
   """
   if cache_dir is None:
     return store_lib.MemoryStore(encoder, records, progress=progress)
+  if team is not None:
+    return team_store.build_or_open(
+      encoder, records, cache_dir, team, progress=progress
+    )
   return store_lib.build_or_open(encoder, records, cache_dir, progress=progress)
 
 

@@ -10,7 +10,6 @@ manifest's SHA-256 when it is opened. A damaged or partial store is never used.
 """
 
 import bisect
-import dataclasses
 import hashlib
 import json
 import logging
@@ -19,19 +18,21 @@ import pathlib
 import secrets
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from prefjax.core import errors
-from prefjax.data import encoding, examples, indexes, media, schema
+from prefjax.data import (
+  encoding,
+  examples,
+  indexes,
+  media,
+  schema,
+  store_files,
+)
 
-FORMAT = 2
-MANIFEST = "manifest.json"
-_INDEX = "index.npz"
-_DROPPED = "dropped.jsonl"
-_SHARD_BYTES = 256 << 20
-_STALE_SECONDS = 24 * 3600
+FORMAT = store_files.FORMAT
+MANIFEST = store_files.MANIFEST
 _LOG = logging.getLogger(__name__)
 
 
@@ -52,13 +53,6 @@ class Store(Protocol):
 
   def get(self, rows: Sequence[int]) -> list[examples.Example]:
     """The examples of some rows; safe to call from several threads."""
-
-
-def _refuse_empty(report: encoding.EncodeReport) -> None:
-  if report.kept:
-    return
-  first = f"; the first: {report.dropped_records[0]}" if report.dropped else ""
-  raise errors.DataError(f"no example is left: {report.summary()}{first}")
 
 
 class MemoryStore:
@@ -86,7 +80,7 @@ class MemoryStore:
       builder.add(example)
       whole.update(examples.to_bytes(example))
       self._examples.append(example)
-    _refuse_empty(encoder.report)
+    store_files.refuse_empty(encoder.report)
     self.index = builder.finish()
     self.fingerprint = whole.hexdigest()
     self.report = encoder.report
@@ -105,128 +99,7 @@ def key(encoder: encoding.Encoder, records: Sequence[schema.Record]) -> str:
   }
   if files := media.stamps(records):
     parts["files"] = files
-  return hashlib.sha256(schema.json_bytes(_plain(parts))).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-  if isinstance(value, dict):
-    return {str(name): _plain(item) for name, item in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_plain(item) for item in value]
-  return value
-
-
-class _Shards:
-  """Writes payloads to ArrayRecord files of bounded size."""
-
-  def __init__(self, folder: pathlib.Path, limit: int):
-    self._folder = folder
-    self._limit = limit
-    self._writer = None
-    self._size = 0
-    self.counts: list[int] = []
-
-  def write(self, payload: bytes) -> None:
-    if self._writer is None or self._size >= self._limit:
-      self.close()
-      from array_record.python import array_record_module
-
-      name = self._folder / _shard_name(len(self.counts))
-      # One record a chunk: reading one touches nothing else.
-      self._writer = array_record_module.ArrayRecordWriter(
-        str(name), "group_size:1"
-      )
-      self._size = 0
-      self.counts.append(0)
-    self._writer.write(payload)
-    self._size += len(payload)
-    self.counts[-1] += 1
-
-  def close(self) -> None:
-    if self._writer is not None:
-      self._writer.close()
-      self._writer = None
-
-
-def _sha256(path: pathlib.Path) -> str:
-  with path.open("rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _own_digest(manifest: dict[str, Any]) -> str:
-  """SHA-256 over a manifest without the field that holds it."""
-  rest = {name: value for name, value in manifest.items() if name != "sha256"}
-  return hashlib.sha256(schema.json_bytes(rest)).hexdigest()
-
-
-def _write(path: pathlib.Path, data: bytes) -> None:
-  with path.open("wb") as file:
-    file.write(data)
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _fill(
-  folder: pathlib.Path,
-  encoded: Iterable[examples.Example],
-  encoder: encoding.Encoder,
-  store_key: str,
-  shard_bytes: int,
-) -> None:
-  """Writes all files of a store, the manifest last."""
-  shards, builder = _Shards(folder, shard_bytes), indexes.Builder()
-  whole = hashlib.sha256()
-  try:
-    for example in encoded:
-      payload = examples.to_bytes(example)
-      builder.add(example)
-      whole.update(payload)
-      shards.write(payload)
-  finally:
-    shards.close()
-  report = encoder.report
-  _refuse_empty(report)
-  index = builder.finish()
-  _write(folder / _INDEX, index.to_bytes())
-  lines = [
-    json.dumps({"example_id": i, "id": name, "reason": reason})
-    for i, name, reason in report.dropped_records
-  ]
-  _write(folder / _DROPPED, "".join(f"{x}\n" for x in lines).encode())
-  files = {}
-  for path in sorted(folder.iterdir()):
-    files[path.name] = {
-      "bytes": path.stat().st_size,
-      "sha256": _sha256(path),
-    }
-  described = dataclasses.asdict(report)
-  del described["dropped_records"]
-  manifest = {
-    "format": FORMAT,
-    "key": store_key,
-    "fingerprint": whole.hexdigest(),
-    "num_examples": len(index),
-    "counts": shards.counts,
-    "index": index.describe(),
-    "mismatched": encoder.view.mismatched,
-    "report": described,
-    "encoder": _plain(encoder.key()),
-    "files": files,
-  }
-  manifest["sha256"] = _own_digest(manifest)
-  _write(
-    folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode()
-  )
-
-
-def _remove_stale(parent: pathlib.Path) -> None:
-  """Removes what writers that died a day ago left behind."""
-  for path in parent.glob(".partial-*"):
-    try:
-      if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-        shutil.rmtree(path, ignore_errors=True)
-    except OSError:
-      continue  # another process was faster
+  return hashlib.sha256(schema.json_bytes(store_files.plain(parts))).hexdigest()
 
 
 def build_or_open(
@@ -235,7 +108,7 @@ def build_or_open(
   parent: str | os.PathLike[str],
   *,
   progress: Callable[[int, int], None] | None = None,
-  shard_bytes: int = _SHARD_BYTES,
+  shard_bytes: int = store_files.SHARD_BYTES,
 ) -> "FileStore":
   """Opens the cached store of these records, or makes it.
 
@@ -255,58 +128,55 @@ def build_or_open(
   """
   parent = pathlib.Path(parent)
   store_key = key(encoder, records)
-  final = parent / f"tokens-{store_key[:40]}"
   try:
-    if final.exists():
-      try:
-        return FileStore(final, expected_key=store_key)
-      except errors.DataError as error:
-        _LOG.warning("%s; it is made again", error)
-        _set_aside(final)
-    parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(parent)
+    found = open_if_sound(parent, store_key)
+    if found is not None:
+      return found
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store_files.remove_stale(parent)
     partial = parent / f".partial-{os.getpid()}-{secrets.token_hex(8)}"
-    partial.mkdir()
+    partial.mkdir(mode=0o700)
     try:
-      _fill(
+      store_files.fill(
         partial,
         encoder.encode_all(records, progress),
         encoder,
+        lambda: encoder.report,
         store_key,
         shard_bytes,
       )
-      _publish(partial, final)
+      store_files.publish(partial, folder_of(parent, store_key))
     finally:
       shutil.rmtree(partial, ignore_errors=True)
   except (OSError, RuntimeError) as error:
-    raise errors.DataError(
-      f"{final}: the tokenised data cannot be written ({error}); free space or"
-      " set data.cache_dir to another folder"
-    ) from None
-  return FileStore(final, expected_key=store_key)
+    raise unwritable(parent, error) from None
+  return FileStore(folder_of(parent, store_key), expected_key=store_key)
 
 
-def _set_aside(folder: pathlib.Path) -> None:
-  away = folder.with_name(f".partial-damaged-{secrets.token_hex(8)}")
+def folder_of(parent: pathlib.Path, store_key: str) -> pathlib.Path:
+  """The store of a key."""
+  return parent / f"tokens-{store_key[:40]}"
+
+
+def open_if_sound(parent: pathlib.Path, store_key: str) -> "FileStore | None":
+  """The store of a key; None where there is none, or set aside as damaged."""
+  folder = folder_of(parent, store_key)
+  if not folder.exists():
+    return None
   try:
-    os.rename(folder, away)
-  except FileNotFoundError:
-    return  # another process did it
-  shutil.rmtree(away, ignore_errors=True)
+    return FileStore(folder, expected_key=store_key)
+  except errors.DataError as error:
+    _LOG.warning("%s; it is made again", error)
+    store_files.set_aside(folder)
+    return None
 
 
-def _publish(partial: pathlib.Path, final: pathlib.Path) -> None:
-  """Renames; where another process was first, its equal store stays."""
-  directory = os.open(partial, os.O_RDONLY)
-  try:
-    os.fsync(directory)
-  finally:
-    os.close(directory)
-  try:
-    os.rename(partial, final)
-  except OSError:
-    if not (final / MANIFEST).is_file():
-      raise
+def unwritable(parent: pathlib.Path, error: Exception) -> errors.DataError:
+  """What is said when a store cannot be written."""
+  return errors.DataError(
+    f"{parent}: the tokenised data cannot be written ({error}); free space or"
+    " set data.cache_dir to another folder"
+  )
 
 
 class FileStore:
@@ -338,7 +208,7 @@ class FileStore:
       self._check(name, entry, verify)
     try:
       self.index = indexes.from_parts(
-        (self._folder / _INDEX).read_bytes(), manifest["index"]
+        (self._folder / store_files.INDEX).read_bytes(), manifest["index"]
       )
       self._starts = [0]
       for count in manifest["counts"]:
@@ -352,7 +222,7 @@ class FileStore:
     except (ValueError, KeyError, TypeError, OSError) as error:
       raise self._damaged(MANIFEST, f"cannot be understood ({error})") from None
     if len(self.index) != self._starts[-1]:
-      raise self._damaged(_INDEX, "has another number of examples")
+      raise self._damaged(store_files.INDEX, "has another number of examples")
     self._readers: dict[int, Any] = {}
     self._lock = threading.Lock()
 
@@ -370,10 +240,14 @@ class FileStore:
           f"{self._folder}: has format {manifest['format']!r}, this version"
           f" reads {FORMAT}; remove the folder to have it made again"
         )
-      if manifest["sha256"] != _own_digest(manifest):
+      if manifest["sha256"] != store_files.own_digest(manifest):
         raise self._damaged(MANIFEST, "disagrees with its SHA-256")
       shards = range(len(manifest["counts"]))
-      names = {_INDEX, _DROPPED, *map(_shard_name, shards)}
+      names = {
+        store_files.INDEX,
+        store_files.DROPPED,
+        *map(store_files.shard_name, shards),
+      }
       if set(manifest["files"]) != names:
         raise self._damaged(MANIFEST, "names other files than a store has")
     except errors.DataError:
@@ -387,13 +261,13 @@ class FileStore:
     try:
       if path.stat().st_size != entry["bytes"]:
         raise self._damaged(name, "has another size than its manifest says")
-      if verify and _sha256(path) != entry["sha256"]:
+      if verify and store_files.sha256_of(path) != entry["sha256"]:
         raise self._damaged(name, "disagrees with its SHA-256")
     except (OSError, KeyError, TypeError) as error:
       raise self._damaged(name, f"cannot be read ({error})") from None
 
   def _dropped(self) -> list[tuple[int, str, str]]:
-    lines = (self._folder / _DROPPED).read_text().splitlines()
+    lines = (self._folder / store_files.DROPPED).read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     return [(r["example_id"], r["id"], r["reason"]) for r in rows]
 
@@ -402,7 +276,7 @@ class FileStore:
       from array_record.python import array_record_module
 
       self._readers[shard] = array_record_module.ArrayRecordReader(
-        str(self._folder / _shard_name(shard)),
+        str(self._folder / store_files.shard_name(shard)),
         "readahead_buffer_size:0,max_parallelism:0",
       )
     return self._readers[shard]
@@ -426,15 +300,11 @@ class FileStore:
           payloads = self._reader(shard).read([local for _, local in items])
       except (RuntimeError, ValueError, IndexError, OSError) as error:
         raise self._damaged(
-          _shard_name(shard), f"cannot be read ({error})"
+          store_files.shard_name(shard), f"cannot be read ({error})"
         ) from None
       for (place, _), payload in zip(items, payloads, strict=True):
         out[place] = examples.from_bytes(payload)
     return out
-
-
-def _shard_name(number: int) -> str:
-  return f"data-{number:05d}.array_record"
 
 
 def _shard_of(starts: list[int], row: int) -> int:

@@ -287,9 +287,14 @@ def make_store(
   records: Sequence[schema.Record],
   view: views.View,
 ) -> store.Store:
-  """Tokenises records, in memory or in the cache folder."""
+  """Tokenises records, in memory or in the cache folder.
+
+  Processes of one run that see the same folder do a part of the work each.
+  """
   encoder = _encoder(config, source, view)
-  return loading.open_store(encoder, records, config.cache_dir or None)
+  return loading.open_store(
+    encoder, records, config.cache_dir or None, team=processes.Team()
+  )
 
 
 def train_source(

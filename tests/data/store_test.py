@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from prefjax.core import errors
-from prefjax.data import encoding, examples, records, store, tokenizers, views
+from prefjax.data import (
+  encoding,
+  examples,
+  records,
+  store,
+  store_files,
+  tokenizers,
+  views,
+)
 
 
 def make_records(number=20):
@@ -197,7 +205,7 @@ def edit(folder, change):
   path = folder / "manifest.json"
   manifest = json.loads(path.read_bytes())
   change(manifest)
-  manifest["sha256"] = store._own_digest(manifest)
+  manifest["sha256"] = store_files.own_digest(manifest)
   path.write_text(json.dumps(manifest))
 
 
@@ -264,7 +272,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
   def full(path, data):
     raise OSError(28, "No space left on device")
 
-  monkeypatch.setattr(store, "_write", full)
+  monkeypatch.setattr(store_files, "write", full)
   with pytest.raises(errors.DataError, match="data.cache_dir"):
     build(tmp_path)
   assert list(tmp_path.iterdir()) == []
@@ -330,15 +338,15 @@ def test_threads_may_read_at_the_same_time(tmp_path):
 def test_a_store_made_by_another_process_in_between_is_taken(
   tmp_path, monkeypatch
 ):
-  made = store._fill
+  made = store_files.fill
 
   def slow(folder, *rest):
     made(folder, *rest)
     if not list(tmp_path.glob("tokens-*")):  # the other one is faster
-      final = tmp_path / f"tokens-{rest[2][:40]}"
+      final = tmp_path / f"tokens-{rest[3][:40]}"
       shutil.copytree(folder, final)
 
-  monkeypatch.setattr(store, "_fill", slow)
+  monkeypatch.setattr(store_files, "fill", slow)
   opened = build(tmp_path)
   assert len(opened.index) == 20
   assert os.listdir(tmp_path) == [folder_of(tmp_path).name]

@@ -15,8 +15,13 @@ def test_alone_nothing_is_started():
 
 def test_two_processes_train_as_one(tmp_path):
   words = ("train.steps=2",)
-  two = support.Run(tmp_path / "two", (*words, "mesh.fsdp=2"))
+  together = ("mesh.fsdp=2", f"data.cache_dir={tmp_path / 'tokens'}")
+  two = support.Run(tmp_path / "two", (*words, *together))
   two.finish()
+  # Each made its part of the tokens, and one put them together.
+  assert [path.name[:7] for path in (tmp_path / "tokens").iterdir()] == [
+    "tokens-"
+  ]
   one = support.Run(tmp_path / "one", words, count=1, devices=1)
   one.finish()
   found, expected = (support.rows(tmp_path / name) for name in ("two", "one"))
