@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from prefjax.cli import arguments, model_flags, texts
-from prefjax.core import errors
+from prefjax.core import errors, private
 
 SUMMARY = "Let a model answer prompts, greedily or by drawing."
 _DETAILS = """
@@ -242,9 +242,9 @@ def _show(answers: list[dict[str, Any]]) -> None:
 
 
 def _write(path: pathlib.Path, answers: list[dict[str, Any]]) -> None:
-  path.parent.mkdir(parents=True, exist_ok=True)
+  private.make_folder(path.parent)
   part = path.with_name(f"{path.name}.part")
-  with part.open("w", encoding="utf-8") as file:
+  with private.open_new(part) as file:
     for answer in answers:
       file.write(json.dumps(answer, ensure_ascii=False) + "\n")
   part.replace(path)

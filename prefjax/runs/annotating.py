@@ -19,7 +19,7 @@ import numpy as np
 
 from prefjax import data as data_lib
 from prefjax import selection
-from prefjax.core import errors, prng
+from prefjax.core import errors, private, prng
 from prefjax.data import schema
 from prefjax.runs import score_files
 
@@ -243,9 +243,9 @@ def write(
     )
   if file.exists():
     raise errors.DataError(f"{file}: exists; delete it or choose another file")
-  file.parent.mkdir(parents=True, exist_ok=True)
+  private.make_folder(file.parent)
   scratch = file.with_name(f".{file.name}.partial")
-  with scratch.open("w", encoding="utf-8") as out:
+  with private.open_new(scratch) as out:
     for row in rows:
       out.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
   os.replace(scratch, file)

@@ -15,7 +15,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prefjax.core import errors
+from prefjax.core import errors, private
 from prefjax.data import schema
 
 _KEY_LENGTH = 24
@@ -54,8 +54,8 @@ class File:
 
   def __init__(self, path: pathlib.Path):
     self._path = path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    private.make_folder(path.parent)
+    self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
       fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
