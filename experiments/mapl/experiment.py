@@ -39,10 +39,11 @@ EXPECTED = (
 NOTE = (
   "Most of the gain is the inter part's (alone 0.579; intra alone 0.490; both"
   " 0.602), and 0.60 is far from solved. Bradley-Terry is below chance (0.420,"
-  " with instructions put in at random 0.444): what suits a topic meets fewer"
-  " instructions here. The DPO form was tried first in a small language model,"
-  " on one other seed: after 160 updates 0.50 against 0.46 of DPO, and 0.87"
-  " against 0.93 without instructions; it was too slow to be run for longer."
+  " with instructions put in at random 0.444), perhaps because what suits a"
+  " topic has few distinct letters. The DPO form was tried first in a small"
+  " language model, on one other seed: after 160 updates 0.50 against 0.46 of"
+  " DPO, and 0.87 against 0.93 without instructions; it was too slow to be run"
+  " for longer."
 )
 SEEDS = 3
 SETTINGS = {
