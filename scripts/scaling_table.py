@@ -260,9 +260,9 @@ precomputed: {ratios}.
 
 Llama-3.1-8B with its reference precomputed fits v5e:4x4 with 16 pairs a step:
 12.8 of 16 GiB (`scripts/compile_tpu.py --topology=v5e:4x4
---config=configs/scale/llama_3_1_8b.py:pairs=16`). With 512 pairs in 32 parts the
-gradients of the parts are summed in float32 beside all that, and the smallest
-v5e slice is 4x8.
+--config=configs/scale/llama_3_1_8b.py:pairs=16`). With 512 pairs in 32 parts
+the gradients of the parts are summed in float32 beside all that, and the
+smallest v5e slice is 4x8.
 
 {single_table(results)}
 
