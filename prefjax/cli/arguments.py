@@ -190,6 +190,7 @@ class Arguments:
     exists: bool = False,
     kind: str = "any",
     wheels: bool = False,
+    urls: bool = False,
   ) -> None:
     """Declares a path; the value stays the text that was typed.
 
@@ -201,8 +202,9 @@ class Arguments:
       exists: whether something must be there already.
       kind: "any", "file" or "folder"; what it must be if it is there.
       wheels: whether "pip:NAME" (a model in an installed wheel) will do.
+      urls: whether SCHEME://... will do, unseen; see `core.storage`.
     """
-    convert = texts.path(exists, kind, wheels)
+    convert = texts.path(exists, kind, wheels, urls)
     self._add(name, default, help, "PATH", convert, required)
 
   def repeated(

@@ -5,7 +5,7 @@
 import types
 
 from prefjax.cli import arguments
-from prefjax.core import errors
+from prefjax.core import errors, storage
 from prefjax.data import layouts, presets, readers, reports
 
 
@@ -16,7 +16,9 @@ def declare(flags: arguments.Arguments, *, on_bad: str) -> None:
     flags: of the command.
     on_bad: default of that flag.
   """
-  flags.path("data", help="file or folder", exists=True, required=True)
+  flags.path(
+    "data", help="file or folder", exists=True, required=True, urls=True
+  )
   flags.string("layout", "auto", "how rows are laid out")
   flags.string("columns", None, "name of a column preset")
   flags.string("split", None, "split of a folder")
@@ -45,7 +47,7 @@ def read(
   if args.columns is not None and args.layout != "auto":
     raise errors.ConfigError("--columns: names the layout; leave --layout out")
   return readers.read(
-    args.data,
+    storage.local(args.data, "--data"),
     layout=args.layout,
     columns=args.columns,
     split=args.split,

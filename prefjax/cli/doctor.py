@@ -58,6 +58,7 @@ def main(argv: list[str]) -> int:
     help="look at this run: how far it got, why it stopped, what comes next",
     exists=True,
     kind="folder",
+    urls=True,
   )
   flags.boolean("deep", False, "with --workdir: read and verify all arrays")
   args = flags.parse(argv)

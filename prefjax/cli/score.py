@@ -6,7 +6,7 @@ import json
 import sys
 
 from prefjax.cli import arguments, data_flags, model_flags
-from prefjax.core import errors
+from prefjax.core import errors, storage
 
 SUMMARY = "Score every response of a data file, line by line."
 _DETAILS = """
@@ -109,7 +109,7 @@ def _any(args, settings, records, progress):
   from prefjax.runs import scorers
 
   sources = scorers.Sources(
-    model=args.model or args.workdir or "",
+    model=storage.local(args.model or args.workdir or "", "--model"),
     weak=args.weak or "",
     encoder=args.encoder or "",
     tokenizer=args.tokenizer or "",

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from prefjax.core import paths
+from prefjax.core import paths, storage
 
 WIDTH = 80
 
@@ -99,7 +99,9 @@ def split(convert: Callable[[str], Any]) -> Callable[[str], tuple]:
   return lambda text: tuple(convert(part.strip()) for part in text.split(","))
 
 
-def path(exists: bool, kind: str, wheels: bool) -> Callable[[str], str]:
+def path(
+  exists: bool, kind: str, wheels: bool, urls: bool = False
+) -> Callable[[str], str]:
   """A converter that checks a path, as `Arguments.path` says."""
 
   def convert(text: str) -> str:
@@ -108,6 +110,10 @@ def path(exists: bool, kind: str, wheels: bool) -> Callable[[str], str]:
     if "\0" in text:
       raise ValueError("a path holds no null character")
     if wheels and paths.is_pip(text):
+      return text
+    if storage.is_remote(text):
+      if not urls:
+        raise ValueError("expected a local path, not a URL")
       return text
     path = pathlib.Path(text)
     try:

@@ -16,9 +16,10 @@ def main(argv: list[str]) -> int:
   config_flag.declare(flags)
   flags.path(
     "workdir",
-    help="where everything is written; again to resume",
+    help="where everything is written, also gs://...; again to resume",
     kind="folder",
     required=True,
+    urls=True,
   )
   flags.boolean(
     "dry_run", False, "compile, print the plan, and write and train nothing"

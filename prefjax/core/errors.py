@@ -34,6 +34,10 @@ class CheckpointCorruptError(CheckpointError):
   """A checkpoint's content disagrees with its manifest."""
 
 
+class StorageError(PrefjaxError, RuntimeError):
+  """A bucket cannot be read or written."""
+
+
 class TrainingError(PrefjaxError, RuntimeError):
   """Training cannot go on, e.g. updates are not finite."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from prefjax import config as config_lib
 from prefjax.checkpoint import processes
-from prefjax.core import errors
+from prefjax.core import errors, storage
 from prefjax.data import (
   batches,
   curriculum_records,
@@ -188,8 +188,10 @@ def _all_records(
   is_split = not (config.eval or config.eval_split)
   found = loading.read_files(
     loading.Files(
-      paths=(config.train,),
-      eval_paths=(config.eval,) if config.eval else (),
+      paths=(storage.local(config.train, "data.train"),),
+      eval_paths=(storage.local(config.eval, "data.eval"),)
+      if config.eval
+      else (),
       eval_fraction=config.eval_fraction if is_split else 0.0,
       split=config.split or None,
       eval_split=config.eval_split or None,
@@ -291,6 +293,10 @@ def make_store(
 
   Processes of one run that see the same folder do a part of the work each.
   """
+  if storage.is_remote(config.cache_dir):
+    raise errors.ConfigError(
+      f"data.cache_dir: {config.cache_dir} is a URL; give a local folder"
+    )
   encoder = _encoder(config, source, view)
   return loading.open_store(
     encoder, records, config.cache_dir or None, team=processes.Team()

@@ -14,7 +14,8 @@ from typing import Any
 from prefjax import checkpoint
 from prefjax.analysis import run_files
 from prefjax.checkpoint import layout
-from prefjax.core import errors
+from prefjax.core import errors, storage
+from prefjax.runs import mirror
 from prefjax.train import events as events_lib
 
 _MOST = 5  # alarms and fallbacks that are shown
@@ -26,7 +27,7 @@ def diagnose(
   """What a run is, how far it got, why it stopped, what a resume will do.
 
   Args:
-    workdir: of the run.
+    workdir: of the run, or its URL.
     deep: read all arrays of all checkpoints and check their digests;
       otherwise markers, manifests, sizes and hashes of small files.
 
@@ -36,8 +37,14 @@ def diagnose(
 
   Raises:
     DataError: there is no such directory.
-    CheckpointError: it cannot be listed.
+    CheckpointError, StorageError: it cannot be listed or read.
   """
+  if storage.is_remote(workdir):
+    url = os.fspath(workdir)
+    with mirror.snapshot(url, deep=deep) as copy:
+      report = diagnose(copy, deep=deep)
+    report["workdir"], report["disk"]["free"] = url, None
+    return report
   folder = pathlib.Path(workdir)
   files = run_files.read(folder)
   events = events_lib.read(events_lib.path_of(folder))
@@ -94,7 +101,8 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     f"{name} {_size(size)}" for name, size in disk["parts"].items()
   )
   found.append(("disk", f"{_size(disk['used'])} ({parts})"))
-  found.append(("disk free", _size(disk["free"])))
+  if disk["free"] is not None:
+    found.append(("disk free", _size(disk["free"])))
   if report["starts"]:
     found.append(("processes so far", str(report["starts"])))
   if report["skipped_updates"]:
@@ -192,6 +200,11 @@ def _state_text(report: Mapping[str, Any]) -> str:
     return f"failed at {at}: {stopped.get('error')}: {said}"
   if stopped["reason"] != "killed":
     return f"stopped at {at} for a reason that the log does not tell"
+  if storage.is_remote(report["workdir"]):
+    return (
+      "killed, or still running on another machine: the log ends without a"
+      f" stop, last sign of life {at}"
+    )
   return (
     "killed: the log ends without a stop (SIGKILL, out of memory, or the"
     f" machine went down), last sign of life {at}"

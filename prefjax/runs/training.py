@@ -17,10 +17,17 @@ import jax
 from prefjax import checkpoint
 from prefjax import config as config_lib
 from prefjax.checkpoint import processes
-from prefjax.core import errors
+from prefjax.core import errors, storage
 from prefjax.models import base
 from prefjax.models import lora as lora_lib
-from prefjax.runs import advice, distributed, online, reward_stage, stage_run
+from prefjax.runs import (
+  advice,
+  distributed,
+  mirror,
+  online,
+  reward_stage,
+  stage_run,
+)
 from prefjax.runs import resume as resume_lib
 from prefjax.runs import run as run_lib
 from prefjax.runs import stages as stages_lib
@@ -135,7 +142,8 @@ def train(
 
   Args:
     config: the run.
-    workdir: its directory.
+    workdir: its directory, or the URL of one, which is written in the
+      background; see `mirror`.
     devices: to run on; default all.
     profile: (start, stop): traces the updates after `start` up to `stop` to
       the folder profile; default none.
@@ -143,7 +151,20 @@ def train(
   Raises:
     PrefjaxError: one line about what is wrong and what to do.
   """
-  path = pathlib.Path(workdir)
+  if not storage.is_remote(workdir):
+    return _train(config, pathlib.Path(workdir), devices, profile)
+  with mirror.Mirror(os.fspath(workdir)) as remote:
+    return _train(config, remote.local, devices, profile, remote)
+
+
+def _train(
+  config: config_lib.Config,
+  path: pathlib.Path,
+  devices: Sequence[Any] | None,
+  profile: tuple[int, int] | None,
+  remote: mirror.Mirror | None = None,
+) -> Outcome:
+  """`train` in a local directory."""
   is_new = not path.exists()
   with signals.StopSignal() as stop:
     hosts = hosts_lib.Hosts(
@@ -155,7 +176,7 @@ def train(
     _check_same(config)
     _make_workdir(path)
     try:
-      driver = _Driver(Run(config, path, devices), stop, hosts)
+      driver = _Driver(Run(config, path, devices), stop, hosts, remote)
     except errors.PrefjaxError:
       if is_new:
         _take_back(path)
@@ -180,9 +201,14 @@ class _Driver:
   """Runs the stages one after the other."""
 
   def __init__(
-    self, run: Run, stop: signals.StopSignal, hosts: hosts_lib.Hosts
+    self,
+    run: Run,
+    stop: signals.StopSignal,
+    hosts: hosts_lib.Hosts,
+    remote: mirror.Mirror | None,
   ):
     self.run = run
+    self.remote = remote
     self.stop = stop
     self.hosts = hosts
     self.directory = run.workdir / "checkpoints"
@@ -213,6 +239,8 @@ class _Driver:
       sinks.append(self._metrics(position))
       if run.config.log.tensorboard:
         sinks.append(writers.TensorBoardWriter(run.workdir / "tensorboard"))
+    if self.remote is not None:
+      sinks.append(mirror.Pushes(self.remote))
     self.writer = writers.MultiWriter(sinks)
     options = run.config.checkpoint
     self.checkpointer = checkpoint.Checkpointer(
