@@ -37,6 +37,13 @@ EXPECTED = (
   " with 128 pairs or fewer, above the shuffled control's, and margins less"
   " correlated with length."
 )
+NOTE = (
+  "Accuracy on test pairs is 0.651 with rationales and 0.652 without; shuffled"
+  " rationales cost 2.4 points. On the one seed of three where the validation"
+  " pairs chose the smallest weight (0.001) rationales gain 3.4 points and"
+  " length counts less; with weights of 0.01 or 0.1 they lose 2.3 and 1.4."
+  " The weights were set after one design seed, with 64 and 128 pairs for time."
+)
 SEEDS = 3
 SETTINGS = {
   "quick": dict(
