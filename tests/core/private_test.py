@@ -9,6 +9,7 @@ import pytest
 
 from prefjax.cli import generate
 from prefjax.core import private
+from prefjax.data import encoding, records, store, tokenizers, views
 from prefjax.runs import annotating, score_lines
 
 
@@ -52,3 +53,17 @@ def test_what_generate_writes(tmp_path):
   out = tmp_path / "answers" / "a.jsonl"
   generate._write(out, [{"prompt": "p", "responses": []}])
   assert (_mode(out.parent), _mode(out)) == (0o700, 0o600)
+
+
+def test_what_tokens_are_kept_in(tmp_path):
+  encoder = encoding.Encoder(
+    tokenizers.ByteTokenizer(),
+    views.view("pair"),
+    encoding.Lengths(prompt=16, response=16),
+  )
+  row = {"id": "r", "kind": "pair", "prompt": "p", "responses": ["a", "b"]}
+  parent = tmp_path / "cache"
+  store.build_or_open(encoder, [records.validate(row, "test")], parent)
+  folders = [parent, *(p for p in parent.rglob("*") if p.is_dir())]
+  assert len(folders) > 1
+  assert {_mode(path) for path in folders} == {0o700}
