@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from prefjax.core import errors
+from prefjax.core import errors, private
 from prefjax.data import (
   encoding,
   examples,
@@ -132,7 +132,7 @@ def build_or_open(
     found = open_if_sound(parent, store_key)
     if found is not None:
       return found
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make_folder(parent)
     store_files.remove_stale(parent)
     partial = parent / f".partial-{os.getpid()}-{secrets.token_hex(8)}"
     partial.mkdir(mode=0o700)

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from prefjax.core import errors
+from prefjax.core import errors, private
 from prefjax.data import encoding, examples, schema, store, store_files
 
 _SIZE_BYTES = 8
@@ -120,7 +120,7 @@ def _is_shared(parent: pathlib.Path, team: Team) -> bool:
   probe = parent / f".partial-probe-{team.token()}"
 
   def leave() -> None:
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make_folder(parent)
     store_files.remove_stale(parent)
     probe.touch()
 

@@ -42,9 +42,6 @@ class Placement:
   ):
     self.mesh = mesh
     self.parallel = parallel
-    self._compiler_options = host.options_for(
-      mesh.devices.flat[0], compiler_preset, compiler_options
-    )
     if parallel == "pmap" and (
       compiler_options or compiler_preset != "default"
     ):
@@ -61,6 +58,9 @@ class Placement:
       raise errors.ConfigError(
         "train.parallel: pmap is for one process; use jit"
       )
+    self._compiler_options = host.options_for(
+      mesh.devices.flat[0], compiler_preset, compiler_options
+    )
 
   def shardings(self, tree: Any, rules: mesh_lib.Rules) -> Any:
     """Shardings for a tree of arrays or shapes."""
