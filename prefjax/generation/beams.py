@@ -67,9 +67,13 @@ def _take(paths: Any, index: jax.Array) -> Any:
 def _reorder(cache: caching.Cache, index: jax.Array) -> caching.Cache:
   """The cache with continuation index[n, w] in place w."""
 
-  def one(own):  # [(L,) N, S, T, G, h]
-    axis = own.ndim - 4
-    at = index.reshape(*[1] * (axis - 1), *index.shape, 1, 1, 1)
+  if index.shape[1] == 1:
+    return cache
+
+  def one(own):  # [(L,) N, G, W, T, h]
+    axis = own.ndim - 3
+    n, w = index.shape
+    at = index.reshape(*[1] * (axis - 2), n, 1, w, 1, 1)
     return jnp.take_along_axis(own, at, axis=axis)
 
   return cache._replace(own=jax.tree.map(one, cache.own))
@@ -146,7 +150,6 @@ def _search(
 ) -> _Paths:
   params = decoding.in_dtype(params, dtype)
   n = request.prompt.shape[0]
-  options = dict(lora=lora, dtype=dtype)
   hidden, cache = model.prefill(
     params,
     request.prompt,
@@ -155,9 +158,11 @@ def _search(
     slots=slots,
     planned=request.limit,
     cache_dtype=cache_dtype,
-    **options,
+    lora=lora,
+    dtype=dtype,
   )
   logits = model.scores(params, hidden)
+  params, lora = model.unstack(params, lora)
   logits = jnp.broadcast_to(logits[:, None], (n, beams, logits.shape[-1]))
   blank = _Paths(
     tokens=jnp.zeros((n, beams, slots), jnp.int32),
@@ -170,7 +175,7 @@ def _search(
   )
   state = _State(
     step=jnp.int32(0),
-    cache=cache,
+    cache=model.unstack_cache(cache),
     running=blank,
     finished=blank._replace(scores=jnp.full((n, beams), 2 * _LOW)),
     done=~request.real,
@@ -204,7 +209,7 @@ def _search(
       state.running.tokens, state.step - 1, 1, axis=2
     )
     hidden, cache = model.extend(
-      params, state.cache, last, state.step - 1, **options
+      params, state.cache, last, state.step - 1, lora=lora, dtype=dtype
     )
     logits = model.scores(params, hidden[:, :, 0])
     return advance(state._replace(cache=cache), logits)

@@ -144,7 +144,7 @@ def _admit(
 ) -> State:
   """Runs prompts, draws their first tokens and puts them into their rows."""
   weights = decoding.in_dtype(params, dtype)
-  slots = jax.tree.leaves(state.cache.own)[0].shape[-3]
+  slots = state.cache.slots
   hidden, cache = model.prefill(
     weights,
     rows.prompt,
@@ -170,6 +170,7 @@ def _admit(
   def put(whole, part, axis=0):
     return _scatter(whole, part, rows.place, axis)
 
+  cache = model.unstack_cache(cache)
   prompt = jax.tree.map(
     lambda w, p: put(w, p, w.ndim - 4), state.cache.prompt, cache.prompt
   )
@@ -177,10 +178,10 @@ def _admit(
     clock=state.clock,
     began=put(state.began, jnp.full(number, state.clock)),
     rows=jax.tree.map(put, state.rows, rows),
-    cache=caching.Cache(
+    cache=state.cache._replace(
       prompt=prompt,
       prompt_mask=put(state.cache.prompt_mask, cache.prompt_mask),
-      own=state.cache.own,  # what is left of others is never looked at
+      # What is left of others in `own` is never looked at.
       lengths=put(state.cache.lengths, cache.lengths),
     ),
     output=jax.tree.map(put, state.output, output),
@@ -188,10 +189,16 @@ def _admit(
   )
 
 
+@functools.partial(jax.jit, static_argnames=("model", "dtype"))
+def _unstack(model: base.Model, params: base.Params, lora: Any, dtype: Any):
+  """(parameters, adapter) as `_advance` takes them."""
+  return model.unstack(decoding.in_dtype(params, dtype), lora)
+
+
 @functools.partial(jax.jit, static_argnames=_STATIC, donate_argnames=("state",))
 def _advance(
   model: base.Model,
-  params: base.Params,
+  weights: base.Params,
   lora: Any,
   settings: Settings,
   state: State,
@@ -203,7 +210,6 @@ def _advance(
 ) -> State:
   """Decodes until `enough` rows have ended."""
   del cache_dtype
-  weights = decoding.in_dtype(params, dtype)
 
   def body(state: State) -> State:
     step = state.clock - state.began  # place of the last token, [R]
@@ -255,7 +261,7 @@ def _empty(model, params, rows: Rows, slots: int, dtype, cache_dtype) -> State:
   number = rows.prompt.shape[0]
 
   def cache(params):
-    return model.prefill(
+    _, made = model.prefill(
       params,
       rows.prompt,
       np.ones_like(rows.prompt_mask),
@@ -263,7 +269,8 @@ def _empty(model, params, rows: Rows, slots: int, dtype, cache_dtype) -> State:
       slots=slots,
       cache_dtype=cache_dtype,
       dtype=dtype,
-    )[1]
+    )
+    return model.unstack_cache(made)
 
   shapes = jax.eval_shape(cache, params)
   return State(
@@ -333,6 +340,7 @@ def decode(
   out = jax.tree.map(
     lambda x: np.zeros((number, *x.shape[2:]), x.dtype), state.output
   )
+  loose = _unstack(model, params, lora, dtype)
   owner = np.full(rows, -1)  # response that a row holds
   waiting = list(range(number))
   while waiting or (owner >= 0).any():
@@ -347,9 +355,7 @@ def decode(
     held = int((owner >= 0).sum())
     # Idle rows count as ended; with nobody waiting, all have to end.
     enough = rows if not waiting else rows - held + min(refill, held)
-    state = _advance(
-      model, params, lora, settings, state, np.int32(enough), **how
-    )
+    state = _advance(model, *loose, settings, state, np.int32(enough), **how)
     ended = np.flatnonzero(np.asarray(state.done)[:, 0] & (owner >= 0))
     for whole, part in zip(out, jax.device_get(state.output), strict=True):
       whole[owner[ended]] = part[ended, 0]

@@ -230,7 +230,7 @@ def decode(
     sides.append((in_dtype(partner.params, dtype), partner.lora))
   coef = None if partner is None else partner.coef
   all_logits, caches = [], []
-  for weights, adapter in sides:
+  for i, (weights, adapter) in enumerate(sides):
     hidden, cache = model.prefill(
       weights,
       request.prompt,
@@ -246,7 +246,8 @@ def decode(
     logits = model.scores(weights, hidden)  # [N, V]
     shape = (n, samples, logits.shape[-1])
     all_logits.append(jnp.broadcast_to(logits[:, None], shape))
-    caches.append(cache)
+    caches.append(model.unstack_cache(cache))
+    sides[i] = model.unstack(weights, adapter)
   blank = jnp.zeros((n, samples, slots), logits.dtype)
   state = State(
     step=jnp.int32(0),
@@ -273,6 +274,7 @@ def decode(
     )
     all_logits, caches = [], []
     for (weights, adapter), cache in zip(sides, state.caches, strict=True):
+      weights, last = jax.lax.optimization_barrier((weights, last))
       hidden, cache = model.extend(
         weights, cache, last, state.step - 1, lora=adapter, dtype=dtype
       )

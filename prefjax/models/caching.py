@@ -15,28 +15,46 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from prefjax.models import attention, decoder, layouts, vision
+from prefjax.models import (
+  attention,
+  decoder,
+  layer_scan,
+  layouts,
+  unstacked,
+  vision,
+)
 from prefjax.models import config as config_lib
 from prefjax.models import lora as lora_lib
 from prefjax.models import rope as rope_lib
 
 Config = config_lib.DecoderConfig
-Kept = dict[str, dict[str, tuple[jax.Array, jax.Array]]]  # keys and values
+
+
+class Kept(NamedTuple):
+  """Keys and values of a layer, or of a stack of layers.
+
+  On CPUs bfloat16 is kept as 16-bit words: XLA would turn a whole cache into
+  float32 and back to write one token into it.
+  """
+
+  keys: jax.Array
+  values: jax.Array
 
 
 class Cache(NamedTuple):
-  """What decoding remembers; part -> slot -> (keys, values).
+  """What decoding remembers, laid out like the parameters.
 
   Attributes:
-    prompt: keys and values [(L,) N, P, G, h] of the prompts.
+    prompt: Kept [(L,) N, G, P, h] of the prompts.
     prompt_mask: bool [N, P], right-aligned.
-    own: keys and values [(L,) N, S, T, G, h] of the continuations.
+    own: Kept [(L,) N, G, (S,) T, h] of the continuations, S where it is
+      more than 1.
     lengths: int32 [N], planned tokens of prompt and continuation together.
   """
 
-  prompt: Kept
+  prompt: Any
   prompt_mask: jax.Array
-  own: Kept
+  own: Any
   lengths: jax.Array
 
   @property
@@ -44,15 +62,37 @@ class Cache(NamedTuple):
     """Real tokens of each prompt, int32 [N]."""
     return jnp.sum(self.prompt_mask, axis=1).astype(jnp.int32)
 
+  @property
+  def slots(self) -> int:
+    """Room for the tokens of a continuation, T."""
+    return jax.tree.leaves(self.own)[0].shape[-2]
+
 
 def _beside(cache: Cache):
   """The caches as the layers take them: prompt and own beside each other."""
-  return {
-    part: {
-      slot: (*kept, *cache.own[part][slot]) for slot, kept in slots.items()
-    }
-    for part, slots in cache.prompt.items()
-  }
+  return jax.tree.map(
+    lambda prompt, own: (prompt, own),
+    cache.prompt,
+    cache.own,
+    is_leaf=lambda node: isinstance(node, Kept),
+  )
+
+
+def _keep(x: jax.Array, dtype) -> jax.Array:
+  """[N, (S,) T, G, h] as it lies in a cache."""
+  x = jnp.moveaxis(x, -2, 1).astype(dtype)
+  return layer_scan.to_words(x) if layer_scan.pays(dtype) else x
+
+
+def _source(kept: Kept, mask: jax.Array, dtype) -> attention.Source:
+  """What was kept, as attention takes it."""
+
+  def back(x: jax.Array) -> jax.Array:
+    if x.dtype == jnp.uint16:
+      x = layer_scan.from_words(x, jnp.bfloat16)
+    return jnp.moveaxis(x, 1, -2).astype(dtype)
+
+  return attention.Source(back(kept.keys), back(kept.values), mask)
 
 
 def prefill(
@@ -91,7 +131,9 @@ def prefill(
   """
   if dtype is None:
     dtype = params["embed"]["tokens"].dtype
-  cache_dtype = dtype if cache_dtype is None else cache_dtype
+  if cache_dtype is None:
+    # A CPU turns bfloat16 into float32 faster once than at every step.
+    cache_dtype = jnp.float32 if layer_scan.pays(dtype) else dtype
   x = decoder.embed(config, params, jnp.where(mask, tokens, 0), dtype)
   seen = None
   if media is not None:
@@ -105,15 +147,45 @@ def prefill(
     config, x, mask, segments, (-1,), keep=True, lengths=lengths
   )
   x = decoder.place(config, params, rows.x, rows.positions)
-  x, kept = decoder.run(config, params, x, rows.mixes, spec=spec, lora=lora)
-  kept = jax.tree.map(lambda a: a.astype(cache_dtype), kept)
 
-  def empty(a: jax.Array) -> jax.Array:  # [(L,) N, P, G, h]
-    shape = (*a.shape[:-3], samples, slots, *a.shape[-2:])
-    return jnp.zeros(shape, cache_dtype)
+  def keeping(mix):
+    def run(q, key, v, cache):
+      out, (key, v) = mix(q, key, v, cache)
+      return out, Kept(_keep(key, cache_dtype), _keep(v, cache_dtype))
+
+    return run
+
+  mixes = [keeping(mix) for mix in rows.mixes]
+  x, kept = decoder.run(config, params, x, mixes, spec=spec, lora=lora)
+
+  def empty(a: jax.Array) -> jax.Array:  # [(L,) N, G, P, h]
+    # An axis of 1 would be taken off in front of every product, and what is
+    # then read is not what was written: the compiler would copy.
+    among = (samples,) if samples > 1 else ()
+    shape = (*a.shape[:-2], *among, slots, a.shape[-1])
+    return jnp.zeros(shape, a.dtype)
 
   own = jax.tree.map(empty, kept)
   return x[:, -1], Cache(kept, mask, own, lengths)
+
+
+def unstack(config: Config, params: Any, lora: Any) -> tuple[Any, Any]:
+  """(params, lora) as `extend` is fastest with them, for many steps."""
+  if not unstacked.pays():
+    return params, lora
+  count = config.num_blocks
+  return unstacked.weights(params, count), unstacked.apart(lora, count)
+
+
+def unstack_cache(config: Config, cache: Cache) -> Cache:
+  """The cache of `prefill` to go with what `unstack` returns."""
+  if not unstacked.pays():
+    return cache
+  prompt, own = (
+    unstacked.apart(part, config.num_blocks)
+    for part in (cache.prompt, cache.own)
+  )
+  return cache._replace(prompt=prompt, own=own)
 
 
 def extend(
@@ -153,17 +225,25 @@ def extend(
     dtype = params["embed"]["tokens"].dtype
   n, s, c = tokens.shape
   counts, p = cache.counts, cache.prompt_mask.shape[1]
-  room = jax.tree.leaves(cache.own)[0].shape[-3]
+  room = cache.slots
+  cache_dtype = jax.tree.leaves(cache.own)[0].dtype
+  if cache_dtype == jnp.uint16:
+    cache_dtype = jnp.bfloat16
+  # Stacked caches would be copied by a scan that hands them back: there the
+  # new tokens are a source of their own, and written after all layers.
+  at_once = isinstance(params["blocks"], tuple)
   slots = jnp.arange(p)
   if began is None:
-    fresh, old, at = start + jnp.arange(c), jnp.arange(room), start  # slots
-    is_old = old < start
+    fresh, at = start + jnp.arange(c), start  # slots
+    held = jnp.arange(room)
   else:
-    # The newest token lies just behind `at`, older ones further back.
+    # The newest token lies at `at`, older ones further back.
     at = start % room
     fresh = (start - began)[..., None]  # [N, S, 1], its own number of tokens
-    old = fresh - 1 - (at - 1 - jnp.arange(room)) % room  # [N, S, T]
-    is_old = old >= 0
+    held = fresh - (at - jnp.arange(room)) % room  # [N, S, T]
+  is_held = held >= 0
+  if not at_once:
+    is_held = is_held & (held < fresh[..., :1])
 
   def rows(a: jax.Array) -> jax.Array:  # [N, ...] -> [N S, ...]
     return jnp.repeat(a, s, axis=0)
@@ -174,6 +254,14 @@ def extend(
     places = (counts[:, None, None] + fresh).reshape(n * s, c)
   tables = layouts.rotary(config, places, rows(cache.lengths))
 
+  def put(own: jax.Array, new: jax.Array) -> jax.Array:
+    if s == 1:
+      new = jnp.squeeze(new, axis=-3)
+    return jax.lax.dynamic_update_slice_in_dim(own, new, at, own.ndim - 2)
+
+  def split(own: jax.Array) -> jax.Array:  # [N, G, (S,) T, h]
+    return own if s > 1 else own[:, :, None]
+
   def make(slot: config_lib.Slot):
     to_prompt = attention.causal(p + fresh, slots, slot.window)
     if began is None:
@@ -181,28 +269,28 @@ def extend(
       to_prompt = to_prompt[:, None]
     else:
       to_prompt = to_prompt & cache.prompt_mask[:, None, None]  # [N, S, 1, P]
-    to_own = attention.causal(fresh, old, slot.window) & is_old[..., None, :]
+    to_own = attention.causal(fresh, held, slot.window)
+    to_own = to_own & is_held[..., None, :]
     to_new = attention.causal(fresh, fresh, slot.window)
 
     def mix(q, key, v, cache):
-      prompt_key, prompt_value, own_key, own_value = cache
+      prompt, own = cache
       q = rope_lib.rotate(q, tables[slot.rope])
       key = rope_lib.rotate(key, tables[slot.rope])
       q, key, v = (a.reshape(n, s, *a.shape[1:]) for a in (q, key, v))
-      sources = (
-        (prompt_key, prompt_value, to_prompt),
-        (own_key, own_value, to_own),
-        (key, v, to_new),
-      )
-      out = layouts.attend(
-        config,
-        q,
-        [
-          attention.Source(keys.astype(q.dtype), values.astype(q.dtype), mask)
-          for keys, values, mask in sources
-        ],
-      )
-      return out.reshape(n * s, *out.shape[2:]), (key, v)
+      new = Kept(_keep(key, cache_dtype), _keep(v, cache_dtype))
+      if at_once:
+        own = new = jax.tree.map(put, own, new)
+      wide = jnp.promote_types(q.dtype, cache_dtype)
+      sources = [
+        _source(prompt, to_prompt, wide),
+        _source(jax.tree.map(split, own), to_own, wide),
+      ]
+      if not at_once:
+        newest = (a.astype(wide) for a in (key, v))
+        sources.append(attention.Source(*newest, to_new))
+      out = layouts.attend(config, q.astype(wide), sources).astype(q.dtype)
+      return out.reshape(n * s, *out.shape[2:]), new
 
     return mix
 
@@ -218,10 +306,6 @@ def extend(
     lora=lora,
   )
 
-  def put(own: jax.Array, fresh: jax.Array) -> jax.Array:
-    return jax.lax.dynamic_update_slice_in_dim(
-      own, fresh.astype(own.dtype), at, axis=own.ndim - 3
-    )
-
-  own = jax.tree.map(put, cache.own, new)
-  return x.reshape(n, s, c, -1), cache._replace(own=own)
+  if not at_once:
+    new = jax.tree.map(put, cache.own, new)
+  return x.reshape(n, s, c, -1), cache._replace(own=new)

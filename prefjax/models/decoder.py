@@ -19,7 +19,7 @@ from flax import nnx
 from prefjax.core import checks, prng
 from prefjax.kernels import head as head_lib
 from prefjax.models import config as config_lib
-from prefjax.models import layer_scan, modules
+from prefjax.models import layer_scan, modules, unstacked
 from prefjax.models import lora as lora_lib
 from prefjax.models import spread as spread_lib
 
@@ -151,7 +151,7 @@ def run(
     x: [N, T, D], embedded rows.
     mixes: one attention function for each slot of the pattern.
     caches: {"blocks": {slot: stacked}, "rest": {slot: ...}} for `mixes`, or
-      None.
+      None. Where the parameters are unstacked, caches and adapters are too.
     spec: what the adapter tree means.
     lora: adapter tree or None.
     keys: [N] keys for adapter dropout, or None for no dropout.
@@ -164,13 +164,16 @@ def run(
   """
   lora, caches = lora or {}, caches or {}
   size = len(config.pattern)
+  is_unstacked = isinstance(params["blocks"], tuple)
 
   def layer(slot, x, index, weights, adapter, cache):
     folded = None
     if keys is not None:
       folded = jax.vmap(lambda k: jax.random.fold_in(k, index))(keys)
     mix = functools.partial(mixes[slot], cache=cache)
-    view = modules.View(lora_lib.Adapter(spec, adapter, folded), spread)
+    view = modules.View(
+      lora_lib.Adapter(spec, adapter, folded), spread, transposed=is_unstacked
+    )
     x, kept = _merge(config, "layer", weights)(x, mix, view)
     return (x if spread is None else spread.pin(x)), kept
 
@@ -199,7 +202,10 @@ def run(
     caches.get("blocks", {}),
   )
   scan = jax.lax.scan
-  if layer_scan.pays(x.dtype):
+  if is_unstacked:
+    scan = unstacked.run
+    inputs = (tuple(range(blocks)), *inputs[1:])
+  elif layer_scan.pays(x.dtype):
     scan = layer_scan.scan
   x, kept_blocks = scan(_rematerialise(block, remat), x, inputs)
   kept_rest = {}

@@ -50,17 +50,23 @@ def _used(weights, gathers: Gathers, dtype):
   ]
 
 
-def _project(x, weights, gathers: Gathers):
-  return tuple(
-    _dot(x, w, (x.ndim - 1, 0)).astype(x.dtype)
-    for w in _used(weights, gathers, x.dtype)
-  )
+def _project(x, weights, gathers: Gathers, transposed: bool):
+  rows, used = x, _used(weights, gathers, x.dtype)
+  # A CPU multiplies a single row on a path that is many times slower.
+  alone = _is_cpu() and x.size == x.shape[-1]
+  if alone:
+    rows = jnp.broadcast_to(x.reshape(1, -1), (2, x.size))
+  outputs = (_dot(rows, w, (rows.ndim - 1, int(transposed))) for w in used)
+  outputs = (y.astype(x.dtype) for y in outputs)
+  if alone:
+    outputs = (y[:1].reshape(*x.shape[:-1], -1) for y in outputs)
+  return tuple(outputs)
 
 
-_project_low = jax.custom_vjp(_project, nondiff_argnums=(2,))
+_project_low = jax.custom_vjp(_project, nondiff_argnums=(2, 3))
 
 
-def _project_forward(x, weights, gathers):
+def _project_forward(x, weights, gathers, transposed):
   learned = any(w.perturbed for w in weights)
   x, weights = x.value, tuple(w.value for w in weights)
   flat = x.reshape(-1, x.shape[-1])  # [N, I]
@@ -70,10 +76,10 @@ def _project_forward(x, weights, gathers):
     # compiler would fold a transposition made in the backward pass into the
     # product; one that is stored survives.
     kept = flat.T if _is_cpu() else flat
-  return _project(x, weights, gathers), (kept, weights)
+  return _project(x, weights, gathers, transposed), (kept, weights)
 
 
-def _project_backward(gathers, residuals, cotangents):
+def _project_backward(gathers, transposed, residuals, cotangents):
   kept, weights = residuals
   live = [
     (i, g.reshape(-1, g.shape[-1]))  # [N, O]
@@ -85,14 +91,16 @@ def _project_backward(gathers, residuals, cotangents):
     axis = 1 if _is_cpu() else 0
     for i, g in live:
       dw = _dot(kept, g, (axis, 0)).astype(weights[i].dtype)
+      dw = dw.T if transposed else dw
       gather = gathers and gathers[i]
       dweights[i] = gather.gradient(dw) if gather else dw
   leading = cotangents[0].shape[:-1]
   dtype = cotangents[0].dtype
-  dx = jnp.zeros((*leading, weights[0].shape[0]), dtype)
+  dx = jnp.zeros((*leading, weights[0].shape[int(transposed)]), dtype)
   if live:
     used = _used(weights, gathers, dtype)
-    dx = sum(_dot(g, used[i], (1, 1)) for i, g in live)
+    axis = 0 if transposed else 1
+    dx = sum(_dot(g, used[i], (1, axis)) for i, g in live)
     dx = dx.astype(dtype).reshape(*leading, -1)
   return dx, tuple(dweights)
 
@@ -101,19 +109,27 @@ _project_low.defvjp(_project_forward, _project_backward, symbolic_zeros=True)
 
 
 def project(
-  x: jax.Array, *weights: jax.Array, gathers: Gathers = None
+  x: jax.Array,
+  *weights: jax.Array,
+  gathers: Gathers = None,
+  transposed: bool = False,
 ) -> tuple[jax.Array, ...]:
   """x [..., I] times each of `weights` [I, O]; one residual for all of them.
 
   The weights may have more precision than x: they are rounded to its dtype
-  for the product, and their gradients are not rounded.
+  for the product, and their gradients are not rounded. With `transposed`
+  they are [O, I].
   """
   if _is_low(x.dtype):
-    return _project_low(x, weights, gathers)
+    return _project_low(x, weights, gathers, transposed)
   if gathers:
     weights = tuple(
       w if gather is None else spread.gathered(w, gather)
       for w, gather in zip(weights, gathers, strict=True)
+    )
+  if transposed:
+    return tuple(
+      jnp.einsum("...i,oi->...o", x, w.astype(x.dtype)) for w in weights
     )
   if not _is_cpu():
     return tuple(x @ w.astype(x.dtype) for w in weights)

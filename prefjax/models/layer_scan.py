@@ -42,13 +42,15 @@ class _Plan:
   live: tuple[bool, ...]
 
 
-def _words(x: jax.Array) -> jax.Array:
+def to_words(x: jax.Array) -> jax.Array:
+  """bfloat16 as uint16, bit by bit; others as they are."""
   if x.dtype == jnp.bfloat16:
     return lax.bitcast_convert_type(x, jnp.uint16)
   return x
 
 
-def _from_words(x: jax.Array, dtype) -> jax.Array:
+def from_words(x: jax.Array, dtype) -> jax.Array:
+  """`to_words` undone."""
   return x if x.dtype == dtype else lax.bitcast_convert_type(x, dtype)
 
 
@@ -91,7 +93,12 @@ def scan(block: Block, x: jax.Array, inputs: Any) -> tuple[jax.Array, Any]:
     x, *map(one, slices)
   )
   if jax.tree.leaves(kept):  # a cache is made, for decoding
-    return lax.scan(block, x, inputs)
+
+    def step(x, slices):
+      return flat(x, *map(from_words, slices, dtypes))
+
+    dtypes = [leaf.dtype for leaf in slices]
+    return lax.scan(step, x, [to_words(leaf) for leaf in slices])
   consts = closed.consts
 
   def layer(x, *rest):
@@ -128,7 +135,7 @@ def scan(block: Block, x: jax.Array, inputs: Any) -> tuple[jax.Array, Any]:
       ]
       dtypes = tuple(leaf.dtype for leaf in stacked)
       plans.append(_Plan(pull_tree, places, dtypes, live))
-      return out, [_words(leaf) for leaf in stacked]
+      return out, [to_words(leaf) for leaf in stacked]
 
     last, stacks = lax.scan(body, x, slices)
     return last, (slices, consts, stacks, plans[-1])
@@ -141,7 +148,7 @@ def scan(block: Block, x: jax.Array, inputs: Any) -> tuple[jax.Array, Any]:
       dx, totals = carry
       slices, stacked = inputs
       given = [None, *slices, *consts]
-      saved = map(_from_words, stacked, plan.dtypes)
+      saved = map(from_words, stacked, plan.dtypes)
       leaves = [next(saved) if at < 0 else given[at] for at in plan.places]
       dx, *rest = jax.tree.unflatten(plan.tree, leaves)(dx)
       mine = sum(live_slices)

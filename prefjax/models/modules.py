@@ -49,16 +49,18 @@ class View(NamedTuple):
     adapter: the adapter's tree at this place.
     spread: how weights lie on a mesh, None on one device.
     path: of this place in a layer, '' or 'attention/'.
+    transposed: kernels are [outputs, inputs], see `unstacked`.
   """
 
   adapter: lora_lib.Adapter
   spread: spread_lib.Spread | None = None
   path: str = ""
+  transposed: bool = False
 
   def child(self, name: str) -> "View":
     """The view one level down."""
     path = f"{self.path}{name}/"
-    return View(self.adapter.child(name), self.spread, path)
+    return self._replace(adapter=self.adapter.child(name), path=path)
 
 
 def project(x, linears: dict[str, Linear], view: View):
@@ -70,7 +72,9 @@ def project(x, linears: dict[str, Linear], view: View):
       view.spread.gather(f"{view.path}{name}/kernel", kernel.shape)
       for name, kernel in kernels.items()
     )
-  outputs = dots.project(x, *kernels.values(), gathers=gathers)
+  outputs = dots.project(
+    x, *kernels.values(), gathers=gathers, transposed=view.transposed
+  )
   results = []
   for (name, linear), y in zip(linears.items(), outputs, strict=True):
     if linear.bias is not None:
