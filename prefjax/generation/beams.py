@@ -208,10 +208,11 @@ def _search(
     last = jax.lax.dynamic_slice_in_dim(
       state.running.tokens, state.step - 1, 1, axis=2
     )
+    weights, last = model.pinned(params, last)
     hidden, cache = model.extend(
-      params, state.cache, last, state.step - 1, lora=lora, dtype=dtype
+      weights, state.cache, last, state.step - 1, lora=lora, dtype=dtype
     )
-    logits = model.scores(params, hidden[:, :, 0])
+    logits = model.scores(weights, hidden[:, :, 0])
     return advance(state._replace(cache=cache), logits)
 
   def unfinished(state: _State) -> jax.Array:

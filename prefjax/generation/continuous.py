@@ -217,8 +217,9 @@ def _advance(
     last = jnp.take_along_axis(
       state.output.tokens, step[:, None, None], axis=2, mode="clip"
     )
+    params, last = model.pinned(weights, last)
     hidden, cache = model.extend(
-      weights,
+      params,
       state.cache,
       last,
       state.clock,
@@ -231,7 +232,7 @@ def _advance(
       greedy,
       state.rows,
       step + 1,
-      model.scores(weights, hidden[:, 0, 0]),
+      model.scores(params, hidden[:, 0, 0]),
       state.output,
       state.done,
     )

@@ -274,7 +274,7 @@ def decode(
     )
     all_logits, caches = [], []
     for (weights, adapter), cache in zip(sides, state.caches, strict=True):
-      weights, last = jax.lax.optimization_barrier((weights, last))
+      weights, last = model.pinned(weights, last)
       hidden, cache = model.extend(
         weights, cache, last, state.step - 1, lora=adapter, dtype=dtype
       )

@@ -23,6 +23,7 @@ from prefjax.models import (
   decoder,
   dots,
   layouts,
+  unstacked,
   vision,
 )
 from prefjax.models import config as config_lib
@@ -319,6 +320,12 @@ class Model:
     nothing changes.
     """
     return caching.unstack(self.config, params, lora)
+
+  def pinned(
+    self, params: Params, tokens: jax.Array
+  ) -> tuple[Params, jax.Array]:
+    """Both, for `extend` and `scores` inside a loop: see `unstacked`."""
+    return unstacked.pinned(params, tokens)
 
   def unstack_cache(self, cache: caching.Cache) -> caching.Cache:
     """The cache of `prefill` to go with what `unstack` returns."""

@@ -4,8 +4,8 @@
 
 The prompt's keys are computed and stored once and read by all of its
 continuations; each continuation has slots of its own. A query attends to
-prompt, own slots and the new tokens as three sources of one softmax, so no
-cache is ever copied to be extended. Rotary kinds that depend on the length of
+prompt, own slots and new tokens as sources of one softmax, so no cache is ever
+copied to be extended. Rotary kinds that depend on the length of
 the sequence take the planned one from the start, since what is cached cannot
 follow a length that grows.
 """

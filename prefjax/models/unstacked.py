@@ -55,6 +55,16 @@ def weights(params: Any, count: int) -> Any:
   return {**laid, **jax.lax.optimization_barrier(layers)}
 
 
+def pinned(params: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+  """Both as they are, for the body of a loop that draws x in every step.
+
+  The compiler sees no constant of the loop in these parameters. From a
+  constant it would make a transposed copy in front of the loop, the order
+  that few rows are multiplied slowly in.
+  """
+  return jax.lax.optimization_barrier((params, x)) if pays() else (params, x)
+
+
 def run(block: Any, x: jax.Array, inputs: Any) -> tuple[jax.Array, Any]:
   """`jax.lax.scan` over inputs that are tuples of layers.
 
