@@ -71,10 +71,10 @@ def make_group(items: Sequence[Item], rows: int) -> types.Group:
 def batches(
   items: Sequence[Item], batch_size: int
 ) -> Iterator[tuple[list[int], types.Group]]:
-  """(indices of items, their group), items of one shape together.
+  """(indices of items, their group), items of a like length together.
 
-  Every group has `batch_size` rows; the last ones may be empty. Items without
-  a continuation are left out.
+  Every group has `batch_size` rows, in the slots of its longest one; the last
+  rows may be empty. Items without a continuation are left out.
 
   Raises:
     DataError: an item has an empty prompt.
@@ -91,12 +91,19 @@ def batches(
   kept = [i for i in range(len(items)) if items[i].responses]
   # Long ones apart from short ones.
   order = sorted(kept, key=lambda i: (*size(i), longest(i)))
-  at = 0
-  while at < len(order):
-    rows = [
-      i for i in order[at : at + batch_size] if size(i) == size(order[at])
-    ]
-    at += len(rows)
+  # No group is longer than the longest item, which the model can hold.
+  most = max((size(i)[1] + slots(longest(i)) for i in order), default=0)
+  while order:
+    rows: list[int] = []
+    number = len(items[order[0]].responses)
+    # Different lengths share a group: an empty row costs as much as they do.
+    for i in order[:batch_size]:
+      # Sorted, so that the newest prompt is the longest.
+      whole = size(i)[1] + slots(max(map(longest, [*rows, i])))
+      if size(i)[0] != number or (rows and whole > most):
+        break
+      rows.append(i)
+    order = order[len(rows) :]
     yield rows, make_group([items[i] for i in rows], batch_size)
 
 
