@@ -102,6 +102,7 @@ class OnlineLab:
     kwargs: Mapping[str, Any] | None = None,
     frozen: Mapping[str, Any] | None = None,
     value: Any = None,
+    price: float | None = None,
     watch: Callable[[Any], Mapping[str, float]] | None = None,
     every: int = 0,
   ) -> tuple[Any, list[dict[str, float]]]:
@@ -119,6 +120,8 @@ class OnlineLab:
       kwargs: hyper-parameters of the method.
       frozen: more frozen roles, for the reward.
       value: where a value model's decoder begins; None for the policy.
+      price: of the divergence inside the reward, in place of `kl_in_reward`:
+        other prices share a program. The method must have one.
       watch: weights -> numbers, added to the rows that `every` names.
       every: rounds between two looks; 0 looks at the end only. The first is
         before the first round, as a row of its own.
@@ -130,6 +133,8 @@ class OnlineLab:
     program = self._program(method, kwargs or {}, plan, reward)
     params = {"policy": start}
     own = program.method.online
+    if price is not None and not own.kl_coef:
+      raise errors.ConfigError(f"{method}: its reward has no price to set")
     if own.uses_values:
       key = prng.step_key(seed, 0, "value")
       head = heads.init(key, self.model.config.hidden_size, std=0.0)
@@ -142,7 +147,7 @@ class OnlineLab:
     order = arrays.orders(
       seed, "rounds", tasks.prompt.shape[0], plan.prompts, plan.rounds
     )
-    price = jnp.float32(own.kl_coef)
+    price = jnp.float32(own.kl_coef if price is None else price)
     tasks = jax.tree.map(jnp.asarray, tasks)
     drawn = plan.samples + (1 if own.uses_greedy else 0)
     rows: list[dict[str, float]] = []

@@ -55,9 +55,14 @@ def lab(hidden: int = 48, heads: int = 4, layers: int = 2) -> lab_lib.Lab:
 
 
 @functools.lru_cache(maxsize=4)
-def skilled(steps: int = STEPS) -> Any:
-  """Weights that know the tasks; made once, then kept on disk."""
-  own = lab()
+def skilled(steps: int = STEPS, size: tuple[int, ...] = ()) -> Any:
+  """Weights that know the tasks; made once, then kept on disk.
+
+  Args:
+    steps: updates.
+    size: what `lab` takes, for another decoder than that of all experiments.
+  """
+  own = lab(*size)
   about = (_SEED, steps, SKILLS, LANGUAGE, own.model.config, jax.__version__)
   name = hashlib.sha256(repr(about).encode()).hexdigest()[:24]
   path = pathlib.Path(_FOLDER).expanduser() / f"{name}.npz"
@@ -108,7 +113,12 @@ def _write(path: pathlib.Path, params: Any) -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def start(seed: int, steps: int = STEPS, sft_steps: int = SFT_STEPS) -> Any:
+def start(
+  seed: int,
+  steps: int = STEPS,
+  sft_steps: int = SFT_STEPS,
+  size: tuple[int, ...] = (),
+) -> Any:
   """Weights after demonstrations of mixed quality: where every arm begins."""
   rows = language.sft_records(
     seed,
@@ -118,8 +128,8 @@ def start(seed: int, steps: int = STEPS, sft_steps: int = SFT_STEPS) -> Any:
     # Other examples than those of the first stage.
     start=1_000_000,
   )
-  return lab().train(
-    skilled(steps),
+  return lab(*size).train(
+    skilled(steps, size),
     "sft",
     rows,
     steps=sft_steps,
