@@ -260,7 +260,8 @@ def beam_search(
     eos_ids: tokens that end a response; None for the model's own EOS.
     lora: adapter tree or None.
     dtype: compute dtype; None for that of the parameters.
-    cache_dtype: of keys and values; None for the compute dtype.
+    cache_dtype: of keys and values; None for the compute dtype (and
+      float32 for bfloat16 on a CPU, which is faster there).
 
   Returns:
     Beams. Fewer than W responses may exist (a tiny vocabulary): the others

@@ -222,7 +222,8 @@ def decode(
     slots: room for a response, T; `request.limit` is at most that.
     greedy: take the likeliest token instead of drawing one.
     dtype: compute dtype; None for that of the parameters.
-    cache_dtype: of keys and values; None for the compute dtype.
+    cache_dtype: of keys and values; None for the compute dtype (and
+      float32 for bfloat16 on a CPU, which is faster there).
   """
   n = request.prompt.shape[0]
   sides = [(in_dtype(params, dtype), lora)]

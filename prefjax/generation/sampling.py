@@ -128,7 +128,8 @@ def generate(
       0 .. N - 1.
     lora: adapter tree or None.
     dtype: compute dtype; None for that of the parameters.
-    cache_dtype: of keys and values; None for the compute dtype.
+    cache_dtype: of keys and values; None for the compute dtype (and
+      float32 for bfloat16 on a CPU, which is faster there).
     batch_size: prompts that are decoded together; None for all.
     rows: responses that are decoded at a time, the next beginning where one
       has ended (continuous batching), so that a long one holds up nobody;

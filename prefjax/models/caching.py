@@ -123,7 +123,8 @@ def prefill(
     spec: what the adapter tree means.
     lora: adapter tree or None.
     dtype: compute dtype; None for that of the parameters.
-    cache_dtype: of keys and values; None for the compute dtype.
+    cache_dtype: of keys and values; None for the compute dtype (and
+      float32 for bfloat16 on a CPU, which is faster there).
     media: images and frames before the prompts, or None.
 
   Returns:

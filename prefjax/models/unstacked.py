@@ -48,11 +48,8 @@ def weights(params: Any, count: int) -> Any:
     count: blocks in the stack.
   """
   laid = apart(params, count)
-  layers = {"blocks": _transposed(laid["blocks"])}
-  if "rest" in laid:
-    layers["rest"] = _transposed(laid["rest"])
-  # Without the barrier the compiler may transpose them back in every step.
-  return {**laid, **jax.lax.optimization_barrier(layers)}
+  layers = {part: laid[part] for part in ("blocks", "rest") if part in laid}
+  return {**laid, **_transposed(layers)}
 
 
 def pinned(params: Any, x: jax.Array) -> tuple[Any, jax.Array]:
