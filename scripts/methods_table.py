@@ -5,8 +5,10 @@
   python scripts/methods_table.py [--check]
 
 A claim's status comes from the results.json of the experiment that names the
-method; without one, its row says how it did against DPO in the zoo, where 20 %
-of the labels are wrong (difference of reward gained).
+method. The effect is the method's own where it is an arm of the experiment;
+where it is none, the experiment's own belongs to the method named first.
+Without an experiment the row says how the method did against DPO in the zoo,
+where 20 % of the labels are wrong (difference of reward gained).
 """
 
 import pathlib
@@ -48,13 +50,23 @@ def _results() -> list[dict[str, Any]]:
   return experiment_table.read(ROOT / "experiments")
 
 
+def _effect(name: str, found: dict[str, Any]) -> str:
+  """What this method, and no other of the experiment, gained."""
+  arms = [row["arms"] for row in found["seeds"]]
+  metric = found["metric"]
+  if all(metric in arm.get(name, {}) for arm in arms):
+    gap = judging.difference(arms, name, found["baseline"], metric)
+    return judging.effect(metric, gap)
+  return found["effect"] if name == found["methods"][0] else ""
+
+
 def _claim(name: str, results: list[dict[str, Any]]) -> tuple[str, str, str]:
   """(verdict, effect, seeds): of its own experiment, else of the zoo."""
   for found in results:
     if name in found["methods"]:
       slug = found["slug"]
       link = f"[{found['verdict']}](experiments/{slug})"
-      return link, found["effect"], str(len(found["seeds"]))
+      return link, _effect(name, found), str(len(found["seeds"]))
   for found in results:
     if found["slug"] == _ZOO and name in found["arms"]:
       seeds = [row["arms"] for row in found["seeds"]]

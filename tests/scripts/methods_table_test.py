@@ -29,3 +29,23 @@ def test_every_method_has_a_row_and_a_config():
   for name in rows.BUILT_IN:
     assert f"[`{name}`](configs/{name}.py)" in table
     assert (_ROOT / "configs" / f"{name}.py").is_file(), name
+
+
+def test_no_method_is_credited_with_what_another_gained():
+  seeds = [
+    {"arms": {"base": {"x": 0.1}, "one": {"x": gain}, "two": {"x": 0.1}}}
+    for gain in (0.4, 0.5)
+  ]
+  found = dict(
+    methods=["one", "two", "three"],
+    seeds=seeds,
+    metric="x",
+    baseline="base",
+    effect="x of the arm that decides",
+  )
+  effect = _script()._effect
+  assert effect("one", found).startswith("x +0.35")
+  assert effect("two", found).startswith("x +0.000")
+  assert effect("three", found) == ""
+  found["methods"] = ["three"]
+  assert effect("three", found) == found["effect"]
