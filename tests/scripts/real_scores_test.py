@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of scorers on real data, on files made here."""
 
-import importlib.util
+import importlib
 import json
 import pathlib
 import sys
@@ -12,15 +12,16 @@ import pytest
 
 from prefjax.data import schema
 
-_PATH = pathlib.Path(__file__).resolve().parents[2] / "scripts/real_scores.py"
-_SPEC = importlib.util.spec_from_file_location("real_scores", _PATH)
-real_scores = importlib.util.module_from_spec(_SPEC)
-sys.modules["real_scores"] = real_scores
-_SPEC.loader.exec_module(real_scores)
+SCRIPTS = str(pathlib.Path(__file__).resolve().parents[2] / "scripts")
+sys.path.insert(0, SCRIPTS)  # as where the script is run
+real_scores = importlib.import_module("real_scores")
+scorers = importlib.import_module("real_data.scorers")
+sets = importlib.import_module("real_data.sets")
+sys.path.remove(SCRIPTS)
 
 
 def _write(folder, rows):
-  path = folder / real_scores.SETS["llmbar"].path
+  path = folder / sets.SETS["llmbar"].path
   path.parent.mkdir(parents=True)
   path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -79,8 +80,8 @@ def test_a_sample_is_the_same_every_time(limit, number):
     schema.Record(id=str(i), kind="pair", prompt="p", responses=("a", "b"))
     for i in range(10)
   ]
-  first = real_scores._sample(records, limit)
-  again = real_scores._sample(records[::-1], limit)
+  first = sets.sample(records, limit)
+  again = sets.sample(records[::-1], limit)
   assert len(first) == number
   assert {r.id for r in first} == {r.id for r in again}
 
@@ -96,10 +97,26 @@ def test_rated_responses_are_grouped_by_prompt():
     )
     for prompt, score in (("p", 1.0), ("q", 2.0), ("p", 3.0), ("p", 3.0))
   ]
-  (group,) = real_scores._grouped(rows, "overall")
+  (group,) = sets._grouped(rows, "overall")
   assert group.scores == (1.0, 3.0, 3.0)
-  assert sorted(real_scores.pairs_of(group)) == [(1, 0), (2, 0)]
-  assert real_scores.accuracy(group, [0.0, 1.0, 0.0]) == 0.75
+  assert sorted(sets.pairs_of(group)) == [(1, 0), (2, 0)]
+  assert sets.accuracy(group, [0.0, 1.0, 0.0]) == 0.75
+
+
+def test_records_of_one_prompt_count_as_one():
+  rows = [
+    schema.Record(
+      id=f"{prompt}{number}",
+      kind="pair",
+      prompt=prompt,
+      responses=("a", "b"),
+      pairs=((0, 1),),
+    )
+    for prompt, number in (("p", 0), ("q", 1), ("p", 2), ("p", 3))
+  ]
+  right, wrong = [1.0, 0.0], [0.0, 1.0]
+  found = sets.by_prompt(rows, [right, wrong, right, wrong])
+  assert found == pytest.approx([2 / 3, 0.0])
 
 
 def test_heads_learn_a_direction():
@@ -107,6 +124,43 @@ def test_heads_learn_a_direction():
   w = rng.normal(size=5)
   x = rng.normal(size=(400, 5))
   delta = x * np.sign(x @ w)[:, None]
-  found = real_scores._bradley_terry(delta)
+  found = scorers._bradley_terry(delta)
   cosine = found @ w / np.linalg.norm(found) / np.linalg.norm(w)
   assert cosine > 0.98
+
+
+def test_a_held_out_part_shares_no_prompt_with_what_trains():
+  records = [
+    schema.Record(
+      id=str(i), kind="pair", prompt=f"p{i // 2}", responses=("a", "b")
+    )
+    for i in range(40)
+  ]
+  held_out, train = sets.split(records, 10)
+  assert len(held_out) == 10
+  assert held_out == sets.sample(records, 10)
+  seen = {record.prompt for record in held_out}
+  assert not seen & {record.prompt for record in train}
+  # All of the other prompts train.
+  assert {r.prompt for r in records} - seen == {r.prompt for r in train}
+  assert sets.split(records, 0) == (records, [])
+
+
+def test_a_head_trained_on_other_records_scores_new_ones():
+  def encode(texts):
+    return np.asarray([[float("good" in t), float(len(t))] for t in texts])
+
+  def record(i):
+    pair = (f"good {i}", f"evil {i}")
+    return schema.Record(
+      id=str(i), kind="pair", prompt="p", responses=pair, pairs=((0, 1),)
+    )
+
+  train, new = [record(i) for i in range(8)], [record(i) for i in range(8, 12)]
+  heads = scorers._Heads(encode, train, folds=1)
+  for row in heads.score(new):
+    good, evil = row["scores"]
+    assert good > evil
+  assert sets.was_trained_on("hh-rlhf-harmless")
+  assert not sets.was_trained_on("hh-rlhf-harmless-held-out")
+  assert not sets.was_trained_on("llmbar")
