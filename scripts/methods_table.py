@@ -33,6 +33,7 @@ _RECORDS = {
   "blind": "pairs and blind answers",
   "rationale": "pairs with reasons",
   "mapl": "pairs",
+  "traced": "pairs and traces",
   "prompt": "prompts and rewards",
 }
 

@@ -24,7 +24,7 @@ from prefjax.models import config as model_config
 from prefjax.models import heads
 
 PAPER = "Themis, arXiv:2310.01045"
-METHODS = ()
+METHODS = ("themis",)
 CLAIM = (
   "A reward model that calls tools ranks answers that it cannot check by"
   " itself."

@@ -76,6 +76,7 @@ from prefjax.data.temporal import (
 )
 from prefjax.data.tokenizers import ByteTokenizer, Tokenizer
 from prefjax.data.tokenizers import load as load_tokenizer
+from prefjax.data.tool_traces import render_trace, trace_segments
 from prefjax.data.views import GroupText, View, view
 
 __all__ = [
@@ -146,6 +147,7 @@ __all__ = [
   "read",
   "read_files",
   "reasoning_pairs",
+  "render_trace",
   "repair_overall",
   "reverse_clips",
   "sample_models",
@@ -154,6 +156,7 @@ __all__ = [
   "split_steps",
   "step_token_mask",
   "temporal_pair_filter",
+  "trace_segments",
   "validate",
   "view",
 ]

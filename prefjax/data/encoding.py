@@ -270,6 +270,11 @@ class Encoder:
         _segments(offsets, pieces)
         for offsets, pieces in zip(encoded.offsets, text.pieces, strict=True)
       ]
+    if text.kinds is not None:
+      segments = [
+        np.asarray(kinds, np.int32)[places]
+        for kinds, places in zip(text.kinds, segments, strict=True)
+      ]
     if text.prefixes is not None:
       weights = [
         _without_prefix(*parts)

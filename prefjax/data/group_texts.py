@@ -20,6 +20,7 @@ class GroupText:
     scores: [K] floats, or None.
     pairs: (better, worse) indices; None means the default (0, 1).
     pieces: for each response the texts it is made of, for segment numbers.
+    kinds: for each piece its segment number, in place of its position.
     prefixes: for each response how it begins with context of weight 0.
     joint: the prompts belong to the responses: everything after the start of
       the template counts (without one, after the first token), with segment 0
@@ -32,6 +33,7 @@ class GroupText:
   scores: tuple[float, ...] | None = None
   pairs: tuple[tuple[int, int], ...] | None = None
   pieces: tuple[tuple[str, ...], ...] | None = None
+  kinds: tuple[tuple[int, ...], ...] | None = None
   prefixes: tuple[str, ...] | None = None
   joint: bool = False
   eos: bool = True
@@ -61,16 +63,24 @@ def _prefixes(record: Record, number: int) -> tuple[str, ...] | None:
   return tuple(fields.string(v, "context_prefixes", empty=True) for v in items)
 
 
-def pair(record: Record, *, pairs: str, eos: bool) -> Groups:
-  """Two responses, the better one first."""
+def preferred(record: Record) -> tuple[int, int]:
+  """Places of the better and the worse response.
+
+  Raises:
+    Problem: there are not two, or none is preferred.
+  """
   need(record, 2, "pair")
   if record.kind == "pair" and record.pairs:
-    better, worse = record.pairs[0]
-  else:
-    found = regroup.pairs_from_scores(record.scores, "best_worst")
-    if not found:
-      raise fields.Problem("scores", "do not prefer any response")
-    better, worse = found[0]
+    return record.pairs[0]
+  found = regroup.pairs_from_scores(record.scores, "best_worst")
+  if not found:
+    raise fields.Problem("scores", "do not prefer any response")
+  return found[0]
+
+
+def pair(record: Record, *, pairs: str, eos: bool) -> Groups:
+  """Two responses, the better one first."""
+  better, worse = preferred(record)
   del pairs
   scores = None
   if record.scores is not None and None not in (

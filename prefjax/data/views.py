@@ -19,6 +19,7 @@ from prefjax.data import (
   paired_views,
   regroup,
   schema,
+  tool_traces,
 )
 
 Record = schema.Record
@@ -269,6 +270,7 @@ _VIEWS: dict[str, tuple[Callable[..., Groups], dict[str, Any]]] = {
   "rationale": (paired_views.rationale, {}),
   "orders": (paired_views.orders, {}),
   "mapl": (paired_views.mapl, {"extras": paired_views.mapl_extras}),
+  "traced": (tool_traces.traced, {}),
   "groups": (_given, {}),
 }
 NAMES = tuple(_VIEWS)
@@ -293,8 +295,9 @@ def view(
       'joint' (groups chosen, rejected), 'blind' (main: a pair and a blind
       response), 'rationale' (main, and a group rationale), 'orders' (main:
       both responses in one text, the better one first, then last), 'mapl'
-      (main, and groups augmented, better, worse), or 'groups' (main and those
-      under metadata['groups']).
+      (main, and groups augmented, better, worse), 'traced' (main: a pair with
+      its tool traces, and segments), or 'groups' (main and those under
+      metadata['groups']).
     pairs: which pairs the scores of a 'ranked' or 'rated' record give; see
       `regroup.pairs_from_scores`.
     attributes: attribute names and their order, for 'rated'.

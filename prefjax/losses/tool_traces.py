@@ -5,11 +5,15 @@
 import jax
 import jax.numpy as jnp
 
-from prefjax.core import checks, numerics
+from prefjax.core import checks, numerics, tool_traces
 from prefjax.losses import base
 
 # What a token of a trace belongs to.
-NONE, TOOL, OBSERVATION, RATIONALE, ANSWER = range(5)
+NONE = tool_traces.NONE
+TOOL = tool_traces.TOOL
+OBSERVATION = tool_traces.OBSERVATION
+RATIONALE = tool_traces.RATIONALE
+ANSWER = tool_traces.ANSWER
 
 
 def _nll(logps, segments, weights) -> jax.Array:

@@ -15,6 +15,7 @@ from prefjax.methods import (
   preference_models,
   reward_models,
   steerlm,
+  tool_traces,
 )
 from prefjax.methods import method as method_lib
 
@@ -109,5 +110,11 @@ TABLE: dict[str, Entry] = {
   ),
   "steerlm2": _entry(
     steerlm.steerlm2, "steerlm2", steerlm.DEFAULTS, _HELPSTEER2
+  ),
+  "themis": _entry(
+    tool_traces.themis,
+    "themis",
+    tool_traces.DEFAULTS,
+    "Themis, arXiv:2310.01045",
   ),
 }

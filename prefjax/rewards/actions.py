@@ -10,9 +10,11 @@ the rationale.
 import re
 from typing import Any
 
-START_TOOL = "<start_tool>"
-START_OBSERVATION = "<start_observation>"
-START_WORK = "<start_work>"
+from prefjax.core import tool_traces
+
+START_TOOL = tool_traces.START_TOOL
+START_OBSERVATION = tool_traces.START_OBSERVATION
+START_WORK = tool_traces.START_WORK
 
 _OBSERVATION = re.compile(
   rf"{re.escape(START_OBSERVATION)}|^[^\S\n]*Observation:", re.MULTILINE
@@ -23,7 +25,7 @@ _ACTION = re.compile(
   re.DOTALL,
 )
 _WORK = re.compile(rf"{re.escape(START_WORK)}(?:\s*Work:)?|Work:")
-_FINISHED = "Finished"
+_FINISHED = tool_traces.FINISHED
 
 
 def parse_action(*, text: str) -> dict[str, Any]:
@@ -55,4 +57,4 @@ def parse_action(*, text: str) -> dict[str, Any]:
 
 def render_action(thought: str, tool: str, argument: str) -> str:
   """A call as `parse_action` reads it; the input is the last of it."""
-  return f"Thought: {thought}\nAction: {tool}\nAction Input: {argument}\n"
+  return tool_traces.call(thought, tool, argument)

@@ -10,7 +10,7 @@ is given as two functions, so that any decoder, or a test, will do.
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from prefjax.core import errors
+from prefjax.core import errors, tool_traces
 from prefjax.rewards import actions
 from prefjax.rewards import tools as tools_lib
 
@@ -34,8 +34,8 @@ class TracedModel:
 
 def render_prompt(question: str, answer: str, context: str = "") -> str:
   """How a question and the answer that is judged stand before the trace."""
-  head = f"{context}\n" if context else ""
-  return f"### USER: {head}{question} {answer}\n### ASSISTANT: "
+  before = tool_traces.question(question, context)
+  return f"{before} {answer}{tool_traces.BEFORE_TRACE}"
 
 
 def _call(tools: Mapping[str, tools_lib.Tool], step: Mapping[str, str]) -> str:
@@ -93,9 +93,7 @@ def tool_reward(
       if step["kind"] == "action" and turn < max_rounds:
         said = _call(tools, step)
         call = more.rstrip("\n")
-        texts[row] = (
-          f"{start}{call}\n{actions.START_OBSERVATION}Observation: {said}\n"
-        )
+        texts[row] = f"{start}{call}\n{tool_traces.observation(said)}"
         still.append(row)
       else:
         texts[row] = start + more

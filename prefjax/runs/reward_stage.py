@@ -95,6 +95,7 @@ class RewardWatcher(evaluation.Watcher):
       *method_lib.PAIR_KINDS,
       "ranked",
       "orders",
+      "traced",
     )
     if self._source is None or not ranks:
       return None

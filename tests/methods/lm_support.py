@@ -134,6 +134,8 @@ def batch(kind, ids=range(8), *, weight=None, inputs=("main",), **slots):
     )  # fmt: skip
   if kind == "steps":
     groups = {name: _in_steps(part) for name, part in groups.items()}
+  if kind == "traced":
+    groups = {name: _traced(part) for name, part in groups.items()}
   if kind == "joint":
     groups = {name: _joint(part) for name, part in groups.items()}
   return types.Batch(
@@ -167,6 +169,14 @@ def _joint(part):
   """The group with its first tokens as instruction, the others as answer."""
   answer = np.arange(part.response.shape[-1]) > 0
   segments = np.broadcast_to(answer, part.response.shape).astype(np.int32)
+  return dataclasses.replace(part, segments=segments)
+
+
+def _traced(part):
+  """The group with a token of every part of a trace (`core.tool_traces`)."""
+  segments = np.broadcast_to(
+    (np.arange(part.response.shape[-1]) + 1) % 5, part.response.shape
+  ).astype(np.int32)
   return dataclasses.replace(part, segments=segments)
 
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Methods of reward models: which arrays reach which loss."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import lm_support
@@ -463,3 +465,48 @@ def test_rows_say_what_they_take():
     row = registry.row(name)
     method = methods.get(name, **dict(row.defaults))
     assert method.head is not None
+
+
+# --- Themis -------------------------------------------------------------------
+
+
+def test_themis_reads_rewards_tokens_and_their_parts():
+  batch, rewards = lm_support.batch("pair"), _rewards()
+  rng = np.random.default_rng(1)
+  shape = batch.main.response.shape
+  logps = -rng.exponential(size=shape).astype(np.float32)
+  with pytest.raises(errors.DataError, match="use data.view=traced"):
+    _result(methods.get("themis"), batch, rewards=rewards, token_logps=logps)
+  segments = rng.integers(0, 5, shape).astype(np.int32)
+  group = dataclasses.replace(batch.main, segments=segments)
+  batch = dataclasses.replace(batch, groups={"main": group})
+  options = dict(rm_weight=0.7, observation_weight=0.3, answer_weight=2.0)
+  method = methods.get("themis", **options)
+  result = _result(method, batch, rewards=rewards, token_logps=logps)
+  counted = np.asarray(group.token_mask) & (np.asarray(group.token_weights) > 0)
+  kinds = np.where(counted, segments, 0)
+  want = losses.themis(
+    rewards[:, 0],
+    rewards[:, 1],
+    logps[:, 0],
+    kinds[:, 0],
+    logps[:, 1],
+    kinds[:, 1],
+    **options,
+  )
+  kept = np.asarray(result.terms["themis"].weight) > 0
+  np.testing.assert_allclose(
+    _value(result, "themis")[kept], np.asarray(want)[kept], rtol=1e-5
+  )
+  silent = dict.fromkeys(
+    ("tool_weight", "observation_weight", "rationale_weight", "answer_weight"),
+    0.0,
+  )
+  method = methods.get("themis", rm_weight=1.0, **silent)
+  plain = _result(method, batch, rewards=rewards, token_logps=logps)
+  want = _result(methods.get("reward_bt"), batch, rewards=rewards)
+  np.testing.assert_allclose(
+    _value(plain, "themis"), _value(want, "reward_bt"), rtol=1e-6
+  )
+  with pytest.raises(errors.ConfigError, match="tool_weight: -1.0 is negative"):
+    methods.get("themis", tool_weight=-1.0)

@@ -134,3 +134,20 @@ def test_a_reward_model_that_is_none(folder, tmp_path):
   (path / reward_files.SETTINGS).write_text("{")
   with pytest.raises(errors.ModelError, match="reward_model.json"):
     reward_files.open_reward(path)
+
+
+def test_a_model_with_tools_reads_the_traces_of_records(folder, tmp_path):
+  from prefjax.data import records, tool_traces
+
+  model, params = _reward_model(folder, tmp_path, "themis")
+  rounds = [{"thought": "t", "tool": "c", "input": "1", "observation": "1"}]
+  record = records.validate(
+    {"id": "s", "kind": "pair", "prompt": "1?", "responses": ["1", "2"],
+     "metadata": {"traces": [{"rounds": rounds}, {}]}}, "test",
+  )  # fmt: skip
+  (row,) = trained.ModelScorer(model).score([record])
+  prompt, parts = tool_traces.render_trace(record)
+  texts = [tool_traces.join(part) for part in parts]
+  states, _ = _head_inputs(model, prompt, texts)
+  want = states @ np.asarray(params["scalar_head"]["weight"])[0]
+  np.testing.assert_allclose(row["scores"], want, atol=1e-4)

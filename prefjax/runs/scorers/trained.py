@@ -9,6 +9,7 @@ What a head says becomes one number a response:
   attributes      a weighted sum; all of them under "attributes"
   preference      the mean preference over the other responses ("matrix")
   both orders     the same, from texts that show two responses
+  traced          the reward after the response's trace of metadata.traces
   steps           the least, mean or last probability that a step is right
   classifier      the probability of the last class; all under "classes"
 """
@@ -23,7 +24,7 @@ import numpy as np
 
 from prefjax import rewards
 from prefjax.core import errors
-from prefjax.data import paired_views, schema
+from prefjax.data import paired_views, schema, tool_traces
 from prefjax.methods import language_model
 from prefjax.models import reward_heads
 from prefjax.rewards import sequences
@@ -107,15 +108,18 @@ class ModelScorer:
 
   # --- texts -----------------------------------------------------------------
 
-  def _responses(self, record: schema.Record) -> list[Any]:
-    """What the model reads after the prompt."""
+  def _texts(self, record: schema.Record) -> tuple[Any, list[Any]]:
+    """(prompt, what the model reads after it)."""
+    if self._model.record_kind == "traced":
+      prompt, parts = tool_traces.render_trace(record)
+      return prompt, [tool_traces.join(part) for part in parts]
     if self._model.record_kind != "orders":
-      return list(record.responses)
+      return record.prompt, list(record.responses)
     texts = [paired_views.spoken(r) for r in record.responses]
     if len(texts) < 2:
       raise errors.DataError("a preference model needs two responses")
     like = record.responses[0]
-    return [
+    return record.prompt, [
       paired_views.as_turn(
         like, "assistant", paired_views.BOTH.format(first=a, second=b)
       )
@@ -123,9 +127,8 @@ class ModelScorer:
     ]
 
   def _item(self, record: schema.Record) -> tuple[sequences.Item, Any]:
-    encoded = self._reader.encode(
-      record.prompt, self._responses(record), add_eos=self._settings.eos
-    )
+    prompt, responses = self._texts(record)
+    encoded = self._reader.encode(prompt, responses, add_eos=self._settings.eos)
     longest = max(map(len, encoded.responses), default=0)
     if longest > self._settings.max_response:
       raise errors.DataError(
