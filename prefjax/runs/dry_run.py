@@ -16,6 +16,20 @@ def _gib(value: float) -> str:
   return f"{value / _GIB:.2f} GiB"
 
 
+def _rounds(part: planning.StageRun) -> list[str]:
+  """What is drawn before it is learnt from."""
+  stage = part.stage
+  own, settings = stage.method.online, stage.config.rl
+  if own is None:
+    return []
+  samples = own.samples or settings.samples
+  return [
+    f"  rounds      of {stage.source.global_batch_size} prompts with {samples}"
+    f" samples of {settings.max_new_tokens} tokens at most; figures below are"
+    " of an update alone"
+  ]
+
+
 def _lines(part: planning.StageRun) -> list[str]:
   """What there is to say of one stage."""
   run, stage = part.run, part.stage
@@ -39,6 +53,7 @@ def _lines(part: planning.StageRun) -> list[str]:
     f"  largest     {b} groups of {k} responses, {p} + {k} x {r} slots",
     f"  tokens      {plan.tokens:,} slots an update at most,"
     f" {plan.updates * plan.tokens:,} in all",
+    *_rounds(part),
     f"  keeps       {run.compute.remat} of the forward pass for the backward",
     f"  compiled    in {compiled.seconds:.1f} s a shape of batches;"
     f" {len(stage.source.batch_shapes())} shapes",

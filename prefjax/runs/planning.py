@@ -23,7 +23,7 @@ from prefjax import config as config_lib
 from prefjax.core import types
 from prefjax.models import flops as flops_lib
 from prefjax.models import splash
-from prefjax.runs import chips, hlo, stage_run
+from prefjax.runs import chips, hlo, stage_kinds, stage_run
 from prefjax.runs import run as run_lib
 from prefjax.train import mesh as mesh_lib
 
@@ -119,21 +119,10 @@ def _batch(part: StageRun) -> types.Batch:
   source = part.stage.source
   steps = min(_LOOK, source.num_steps or _LOOK, part.stage.stop)
   levels = [source.level(step) for step in range(max(steps, 1))]
-  batch = source.batch(int(np.argmax(levels)))
-  if part.mode == "precomputed":
-    groups = {
-      name: dataclasses.replace(
-        group, ref_token_logps=group.token_weights.astype(np.float32)
-      )
-      for name, group in batch.groups.items()
-    }
-    batch = dataclasses.replace(batch, groups=groups)
-  rows = source.global_batch_size
-
-  def shape(x):
-    return jax.ShapeDtypeStruct((rows, *np.shape(x)[1:]), np.asarray(x).dtype)
-
-  return jax.tree.map(shape, batch)
+  batch = part.example_batch(int(np.argmax(levels)))
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype), batch
+  )
 
 
 def _spread(tree: Any, sharding: NamedSharding) -> Any:
@@ -315,4 +304,4 @@ def parts(
     devices: attached or described by a topology; default all.
   """
   run = Run(config, folder, devices)
-  return [StageRun(run, stage) for stage in run.stages]
+  return [stage_kinds.make(run, stage) for stage in run.stages]

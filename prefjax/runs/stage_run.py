@@ -308,9 +308,9 @@ class StageRun:
       reason = str(error).partition("\n")[0]
       raise errors.ConfigError(f"method.kwargs: {reason}") from error
 
-  def example_batch(self) -> types.Batch:
-    """A batch with the shapes of those that are trained on."""
-    batch = self.stage.source.whole(0)
+  def example_batch(self, step: int = 0) -> types.Batch:
+    """A batch with the shapes of that of an update, over all processes."""
+    batch = self.stage.source.whole(step)
     return (
       _with_empty_references(batch) if self.mode == "precomputed" else batch
     )

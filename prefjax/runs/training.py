@@ -24,13 +24,11 @@ from prefjax.runs import (
   advice,
   distributed,
   mirror,
-  online,
-  reward_stage,
+  stage_kinds,
   stage_run,
 )
 from prefjax.runs import resume as resume_lib
 from prefjax.runs import run as run_lib
-from prefjax.runs import stages as stages_lib
 from prefjax.train import events as events_lib
 from prefjax.train import hosts as hosts_lib
 from prefjax.train import loop, profiling, progress, signals, writers
@@ -189,14 +187,6 @@ def _train(
     return outcome
 
 
-def _part(run: Run, stage: stages_lib.Stage) -> stage_run.StageRun:
-  if stage.method.online is not None:
-    return online.OnlineStageRun(run, stage)
-  if stage.method.head is not None:
-    return reward_stage.RewardStageRun(run, stage)
-  return stage_run.StageRun(run, stage)
-
-
 class _Driver:
   """Runs the stages one after the other."""
 
@@ -218,7 +208,7 @@ class _Driver:
         "checkpoint.keep_best: needs checkpoint.best_metric, the metric to"
         " rank by"
       )
-    self.parts = [_part(run, stage) for stage in run.stages]
+    self.parts = [stage_kinds.make(run, stage) for stage in run.stages]
     stage_run.check_kept_optimizers(self.parts)
     for part in self.parts:
       part.check()

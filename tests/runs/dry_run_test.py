@@ -3,11 +3,14 @@
 """Plans of runs for people, packed runs, and what is kept by memory."""
 
 import dataclasses
+import importlib
 
 import jax
 import pytest
 import run_support
 
+from prefjax import config as config_lib
+from prefjax.methods import registry
 from prefjax.runs import dry_run, remat
 from prefjax.runs import run as run_lib
 
@@ -24,6 +27,27 @@ def test_the_plan_of_a_run(tmp_path, monkeypatch):
   ):
     assert words in text, text
   assert list(tmp_path.iterdir()) == []
+
+
+def _every_method():
+  """All methods; one of each kind of stage is quick."""
+  seen, found = set(), []
+  for name in registry.names():
+    method = registry.get(name)
+    kind = method.online is None, method.head is None
+    marks = () if kind not in seen else pytest.mark.slow
+    seen.add(kind)
+    found.append(pytest.param(name, marks=marks, id=name))
+  return found
+
+
+@pytest.mark.parametrize("name", _every_method())
+def test_every_method_has_a_plan(name):
+  module = importlib.import_module(f"configs.{name}")
+  c = config_lib.parse(module.get_config("tiny"))
+  text = dry_run.report(c, jax.devices()[:1])
+  assert "updates" in text and "temporaries" in text
+  assert ("  rounds  " in text) == (registry.get(name).online is not None)
 
 
 def test_packed_runs_are_the_same_runs(tmp_path):

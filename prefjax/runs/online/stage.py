@@ -136,8 +136,8 @@ class OnlineStageRun(stage_run.StageRun):
       shapes["value"] = value
     return shapes
 
-  def example_batch(self) -> Any:
-    prompts = self.stage.source.batch(0)
+  def example_batch(self, step: int = 0) -> Any:
+    prompts = self.stage.source.batch(step)
     size = self.stage.config.data.batch_size
     prompts = jax.tree.map(lambda x: np.asarray(x)[:size], prompts)
     return collecting.blank_batch(
