@@ -72,9 +72,10 @@ def parquet(path: pathlib.Path) -> Iterator[list[Any]]:
   import pyarrow
   from pyarrow import parquet as pq
 
+  broken = pyarrow.ArrowException, OSError, UnicodeDecodeError  # bad names
   try:
     file = pq.ParquetFile(path)
-  except (pyarrow.ArrowException, OSError) as error:
+  except broken as error:
     raise errors.DataError(
       f"{path}: is not a readable Parquet file ({_one_line(error)})"
     ) from None
@@ -85,7 +86,7 @@ def parquet(path: pathlib.Path) -> Iterator[list[Any]]:
         batch = next(batches)
       except StopIteration:
         return
-      except (pyarrow.ArrowException, OSError) as error:
+      except broken as error:
         raise BrokenError(
           f"cannot be read further ({_one_line(error)})"
         ) from None
@@ -141,7 +142,12 @@ def arrow(paths: list[pathlib.Path]) -> Iterator[list[Any]]:
           for start in range(0, batch.num_rows, _CHUNK):
             seen = True
             yield _python(batch.slice(start, _CHUNK))
-    except (pyarrow.ArrowException, OSError, SystemError) as error:
+    except (
+      pyarrow.ArrowException,
+      OSError,
+      SystemError,
+      UnicodeDecodeError,
+    ) as error:
       if not seen:
         raise errors.DataError(
           f"{path}: is not a readable Arrow file ({_one_line(error)})"

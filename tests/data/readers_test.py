@@ -209,6 +209,21 @@ def test_table_cells_that_are_not_text(tmp_path):
   assert (bad.field, bad.place) == ("completion", f"{path}, row 1")
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_column_names_that_are_not_text(tmp_path, kind):
+  table = pyarrow.table({"prompt": ["a"], "completion": ["b"]})
+  path = tmp_path / f"x.{kind}"
+  if kind == "parquet":
+    parquet.write_table(table, path, store_schema=False)
+  else:
+    with pyarrow.OSFile(str(path), "wb") as sink:
+      with pyarrow.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+  path.write_bytes(path.read_bytes().replace(b"completion", b"compl\xe9tion"))
+  with pytest.raises(errors.DataError, match=f"x.{kind}: is not a readable"):
+    readers.read(path)
+
+
 def test_limit_and_arguments(tmp_path):
   path = tmp_path / "x.jsonl"
   path.write_text(jsonl(ROWS), "utf-8")
