@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from prefjax import methods
-from prefjax.experiments import judging
+from prefjax.experiments import judging, marks
 from prefjax.experiments import table as experiment_table
 from prefjax.methods import rows
 
@@ -103,9 +103,7 @@ def table() -> str:
 
 def updated(text: str) -> str:
   """README with the table made anew between its two markers."""
-  head, rest = text.split(BEGIN)
-  _, tail = rest.split(END)
-  return f"{head}{BEGIN}\n{table()}\n{END}{tail}"
+  return marks.replace(text, BEGIN, END, table())
 
 
 def main() -> int:

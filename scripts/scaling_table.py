@@ -280,9 +280,9 @@ all-reduces of both.
 
 def readme(text: str, results: dict[str, Any]) -> str:
   """README with the table made anew between its two markers."""
-  head, rest = text.split(BEGIN)
-  _, tail = rest.split(END)
-  return f"{head}{BEGIN}\n{doubling_table(results)}\n{END}{tail}"
+  from prefjax.experiments import marks
+
+  return marks.replace(text, BEGIN, END, doubling_table(results))
 
 
 def main(argv: list[str]) -> int:

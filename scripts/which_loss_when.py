@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prefjax.experiments import judging, store
+from prefjax.experiments import judging, marks, store
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BEGIN = "<!-- measured: made by scripts/which_loss_when.py -->"
@@ -105,9 +105,7 @@ def updated(text: str) -> str:
   results = store.read_json(ROOT / "experiments" / "zoo" / store.FILE)
   if results is None or "checks" not in results:
     raise SystemExit("run prefjax experiment run zoo first")
-  head, rest = text.split(BEGIN)
-  _, tail = rest.split(END)
-  return f"{head}{BEGIN}\n{section(results)}\n{END}{tail}"
+  return marks.replace(text, BEGIN, END, section(results))
 
 
 def main() -> int:

@@ -176,10 +176,10 @@ def _keep(path: pathlib.Path, row: dict[str, Any]) -> list[dict[str, Any]]:
 
 def write_page(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
   """Puts the table between its marks in a page."""
+  from prefjax.experiments import marks
+
   text = path.read_text()
-  before, rest = text.split(_BEGIN)
-  _, after = rest.split(_END)
-  path.write_text(f"{before}{_BEGIN}\n{table(rows)}\n{_END}{after}")
+  path.write_text(marks.replace(text, _BEGIN, _END, table(rows)))
 
 
 def main() -> int:

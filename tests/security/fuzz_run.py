@@ -32,6 +32,8 @@ if __name__ == "__main__":
 
 import fuzz_targets
 
+from prefjax.experiments import marks
+
 SLOW_SECONDS = 5.0
 _MEMORY = 6 << 30  # bytes of address space beyond what is mapped at the start
 
@@ -178,9 +180,8 @@ _END = "<!-- end of fuzz -->"
 
 def write_page(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
   """Puts the table between its marks in a page."""
-  before, rest = path.read_text().split(_BEGIN)
-  _, after = rest.split(_END)
-  path.write_text(f"{before}{_BEGIN}\n{table(rows)}\n{_END}{after}")
+  text = path.read_text()
+  path.write_text(marks.replace(text, _BEGIN, _END, table(rows)))
 
 
 def main() -> int:
