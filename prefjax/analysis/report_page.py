@@ -170,7 +170,8 @@ def figures(paths: Mapping[str, Path], problems: list[str]) -> str:
   return f'<div class="figures">{"".join(parts)}</div>' if parts else ""
 
 
-def _sample_text(value: Any) -> str:
+def sample_text(value: Any) -> str:
+  """A prompt or response, cut where it is very long."""
   if value is None or value == "":
     return '<span class="empty">(empty)</span>'
   text = str(value)
@@ -199,7 +200,7 @@ def samples(rows: summary.Rows, limit: int) -> str:
       run_files.number(row.get(f"gold_{n}")) for n in ("before", "after")
     ]
     cells = [
-      f"<td>{_sample_text(row.get(name))}</td>"
+      f"<td>{sample_text(row.get(name))}</td>"
       + (
         ""
         if name == "prompt"

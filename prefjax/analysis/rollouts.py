@@ -132,12 +132,7 @@ def _group(prompt: str, rows: Sequence[Mapping[str, Any]]) -> str:
   for row in ordered:
     gain = run_files.number(row.get("advantage")) or 0.0
     kind = "better" if gain > 0 else "worse" if gain < 0 else ""
-    response = str(row.get("response", ""))[:2000]
-    body = (
-      f'<span class="text">{html.escape(response)}</span>'
-      if response
-      else '<span class="empty">(empty)</span>'
-    )
+    body = html.sample_text(row.get("response"))
     lines.append(
       f"<tr><td>{body}{_tokens(row.get('tokens'))}</td>"
       f'<td class="num">{_cell(row, "reward")}</td>'
@@ -158,7 +153,7 @@ def _group(prompt: str, rows: Sequence[Mapping[str, Any]]) -> str:
     )
   )
   return (
-    f'<h3>Prompt</h3><p class="text">{html.escape(prompt[:2000])}</p>'
+    f"<h3>Prompt</h3><p>{html.sample_text(prompt)}</p>"
     f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>'
     f"{''.join(lines)}</tbody></table></div>"
   )

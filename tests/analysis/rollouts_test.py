@@ -44,7 +44,7 @@ def workdir(tmp_path):
       5, 1, "<b>ask</b>", "good", 0.75,
       tokens=[["go", -0.1, 0.3], ["<od>", -9.0, 0.3], "broken"],
     ),
-    _row(5, 1, "other", "", 0.5),
+    _row(5, 1, "other\nline", "", 0.5),
   ]  # fmt: skip
   text = "".join(json.dumps(row) + "\n" for row in rows)
   (tmp_path / "rollouts.jsonl").write_text(text + '{"step": 9, "cut\n')
@@ -59,6 +59,7 @@ def test_the_page(workdir):
   assert page.index(">good<") < page.index("bad &lt;script")
   assert "<script" not in page and "<b>ask" not in page
   assert "&lt;b&gt;ask&lt;/b&gt;" in page
+  assert "other\nline" in page
   assert "Round 1: 2 of 2 prompts" in page
   assert '<td class="num better">0.25</td>' in page
   # The unlikely token has the full colour, the likely one hardly any.
