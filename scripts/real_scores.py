@@ -158,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.work / f"{name}.{scorer}.jsonl",
       )
       row = table["sets"].setdefault(name, {"scorers": {}})
-      row |= {"what": sets.SETS[name].what, "prompts": len(scored)}
+      row |= {"what": sets.SETS[name].what, "records": len(scored)}
       if train:
         row["train"] = len(train)
       if scorer == "reward_model":

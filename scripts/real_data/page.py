@@ -51,7 +51,7 @@ def page(table: dict[str, Any]) -> str:
     text += [
       f"## {name}",
       "",
-      f"{row['prompts']} prompts; which response is better says {row['what']}.",
+      f"{row['records']} records; which response is better says {row['what']}.",
       *_about_training(row),
       "",
       "| scorer | accuracy | prompts | left out | seconds |",
