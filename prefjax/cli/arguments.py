@@ -316,6 +316,7 @@ class Arguments:
       name = word.lstrip("-").split("=")[0]
       if word.startswith("-") and (name in _NOT_OURS or word[:3] == "--="):
         self._unknown(name)
+    argv = self._underscores(argv)
     try:
       rest = self._values([self.command, *argv])[1:]
     except absl_flags.UnrecognizedFlagError as e:
@@ -355,6 +356,20 @@ class Arguments:
         f"unexpected argument {texts.one_line(rest[0])!r}{hint}"
       )
     return types.SimpleNamespace(**values)
+
+  def _underscores(self, argv: Sequence[str]) -> list[str]:
+    """The words, with --dry-run as --dry_run where there is such a flag."""
+    out: list[str] = []
+    for word in argv:
+      if word == "--":
+        break
+      name, equals, value = word.partition("=")
+      known = name[2:].replace("-", "_")
+      names = known, known.removeprefix("no")
+      if name[:2] == "--" and any(n in self._values for n in names):
+        word = f"--{known}{equals}{value}"
+      out.append(word)
+    return out + list(argv[len(out) :])
 
   def help_text(self) -> str:
     """What `--help` prints."""

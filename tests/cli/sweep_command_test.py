@@ -28,14 +28,15 @@ def _file(folder, body: str) -> str:
   return f"--sweep={path}"
 
 
-def test_a_dry_run_lists_the_commands(capsys, tmp_path):
+@pytest.mark.parametrize("flag", ["--dry_run", "--dry-run", "--dry-run=true"])
+def test_a_dry_run_lists_the_commands(capsys, tmp_path, flag):
   status, out, err = _sweep(
     capsys,
     _CONFIG,
     "--config.train.steps=3",
     "--sweep=configs/sweeps/beta_lr.py:betas=0.1/0.5,rates=1e-3,seeds=2",
     f"--workdir={tmp_path / 'sweep'}",
-    "--dry_run",
+    flag,
   )
   assert (status, err) == (0, "")
   lines = out.splitlines()
