@@ -83,6 +83,28 @@ def test_they_are_applied_in_order():
   assert np.isfinite(first).sum() < np.isfinite(second).sum()
 
 
+def test_no_two_processors_have_one_structure():
+  """Or JAX would run the program of one for the other, now and then."""
+  one = np.float32(0.5)
+  made = [
+    processing.Temperature(one),
+    processing.TopK(1),
+    processing.TopK(2),
+    processing.TopP(one),
+    processing.MinP(one),
+    processing.RepetitionPenalty(one),
+    processing.Allowed(one),
+    processing.Grammar(one),
+  ]
+  trees = [jax.tree.structure(processor) for processor in made]
+  for i, tree in enumerate(trees):
+    assert [other == tree for other in trees].index(True) == i
+    assert jax.tree.unflatten(tree, jax.tree.leaves(made[i])) == made[i]
+  # Another number is no other program.
+  other = jax.tree.structure(processing.TopP(np.float32(0.9)))
+  assert other == jax.tree.structure(processing.TopP(one))
+
+
 def test_standard_leaves_out_what_changes_nothing():
   assert processing.standard(1.0, None, None) == ()
   assert processing.standard(1.0, None, 1.0) == ()
