@@ -16,7 +16,9 @@ prefjax_cpu_settings
 
 lint=0
 "$PREFJAX_VENV/bin/ruff" check --config scripts/ruff.toml . || lint=$?
-"$PREFJAX_VENV/bin/python" -m pytest -n "${PREFJAX_WORKERS:-2}" "$@"
+# A worker keeps tests of one file: they share what is compiled and set up.
+"$PREFJAX_VENV/bin/python" -m pytest -n "${PREFJAX_WORKERS:-2}" \
+  --dist worksteal "$@"
 if [ "$lint" != 0 ]; then
   echo "The tests pass, but ruff found something: see above." >&2
   exit "$lint"
