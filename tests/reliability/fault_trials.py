@@ -169,7 +169,8 @@ def _full(size):
 
 def _vanished(stack, workdir, patch):
   del stack, patch
-  shutil.rmtree(workdir)
+  while workdir.exists():  # a save that is just ending removes its own files
+    shutil.rmtree(workdir, ignore_errors=True)
 
 
 def _read_only(stack, workdir, patch):
@@ -274,8 +275,9 @@ def _one_disk(out, name, shift, workdir, whole) -> None:
   out.expect((error is not None) == ends, f"{what}: {error!r}")
   text = str(error or "")
   out.also("\n" not in text and len(text) < 900, f"{what}: {text!r}")
-  # It surfaces at the save after the one that failed, at the latest.
-  out.also(max(reached) <= at + 2 * _EVERY, f"{what}: ran on to {max(reached)}")
+  if ends:  # it surfaces at the save after the one that failed, at the latest
+    late = max(reached) > at + 2 * _EVERY
+    out.also(not late, f"{what}: ran on to {max(reached)}")
   if name != "vanished":
     newest = checkpoint.latest_step(folder)
     out.also(newest is not None and newest >= seen[0], f"{what}: lost a step")
