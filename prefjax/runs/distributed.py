@@ -90,6 +90,8 @@ def _is_of_xla(error: BaseException | None) -> bool:
   while error is not None:
     if isinstance(error, jax.errors.JaxRuntimeError):
       return True
+    if isinstance(error, ValueError) and "Gloo" in str(error):
+      return True  # the same, where an array was waited for
     error = error.__cause__ or error.__context__
   return False
 

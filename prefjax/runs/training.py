@@ -201,6 +201,7 @@ class _Driver:
     self.remote = remote
     self.stop = stop
     self.hosts = hosts
+    hosts.place(run.place.mesh)
     self.directory = run.workdir / "checkpoints"
     options = run.config.checkpoint
     if options.keep_best and not options.best_metric:

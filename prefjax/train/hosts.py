@@ -24,6 +24,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from prefjax.checkpoint import processes
 from prefjax.core import errors, types
+from prefjax.train import mesh as mesh_lib
 from prefjax.train import signals
 
 # Process 0's orders, bits.
@@ -134,7 +135,12 @@ class Hosts:
     self._save = False
     self._stopping = 0
     self._waits: list[np.ndarray] = []
+    self._counts = True
     self.at = where
+
+  def place(self, mesh: Any) -> None:
+    """Tells of the mesh: processes may make the same rows."""
+    self._counts = mesh_lib.counts_rows(mesh)
 
   # --- decisions -------------------------------------------------------------
 
@@ -185,6 +191,8 @@ class Hosts:
     """Says what this process knows; returns a ticket for `hear`."""
     if not self._many:
       return own
+    if not self._counts:
+      own = Facts(0, 0.0, 0.0, 0, own.waited)
     words = _pack(self._stop.received, self._orders(), own)
     return _gather(words)
 

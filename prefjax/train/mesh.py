@@ -157,6 +157,24 @@ def own_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
   return np.concatenate([np.arange(*part) for part in sorted(parts)])
 
 
+def counts_rows(mesh: Mesh) -> bool:
+  """Whether no process before this one makes this one's rows.
+
+  Sums over the rows of processes leave out what the others have again.
+  """
+  here = jax.process_index()
+  first: dict[tuple[int, int], int] = {}
+  own = set()
+  ways = batch_ways(mesh)
+  places = batch_sharding(mesh).devices_indices_map((ways,))
+  for device, index in places.items():
+    part, process = index[0].indices(ways)[:2], device.process_index
+    first[part] = min(first.get(part, process), process)
+    if process == here:
+      own.add(part)
+  return all(first[part] == here for part in own)
+
+
 def to_global(mesh: Mesh, batch: Any) -> Any:
   """This process's rows as parts of global arrays."""
   sharding = batch_sharding(mesh)

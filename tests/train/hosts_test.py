@@ -164,6 +164,34 @@ def test_own_rows_are_all_rows_of_one_process():
   assert found.tolist() == list(range(8))
 
 
+class _Spread:
+  """Devices of four processes; two and two make the same half of the rows."""
+
+  def devices_indices_map(self, shape):
+    half = shape[0] // 2
+    return {
+      python_types.SimpleNamespace(process_index=process): (
+        slice(process // 2 * half, (process // 2 + 1) * half),
+      )
+      for process in range(4)
+    }
+
+
+@pytest.mark.parametrize("process", range(4))
+def test_rows_that_several_processes_make_count_once(monkeypatch, process):
+  own = mesh.make_mesh(data=2, tensor=4)
+  assert mesh.counts_rows(own)
+  monkeypatch.setattr(mesh, "batch_sharding", lambda mesh: _Spread())
+  monkeypatch.setattr(jax, "process_index", lambda: process)
+  many = _Many(signals.StopSignal())
+  many.place(own)
+  monkeypatch.setattr(hosts, "_gather", lambda words: words)
+  _, _, told = hosts._unpack(many.tell(hosts.Facts(5, 2.0, 4.0, 9, 0.25)))
+  counted = hosts.Facts(5, 2.0, 4.0, 9, 0.25)
+  nothing = hosts.Facts(0, 0.0, 0.0, 0, 0.25)
+  assert told == (counted if process in (0, 2) else nothing)
+
+
 def test_spread_and_gather_bring_rows_back():
   own = mesh.make_mesh(data=2, fsdp=2, tensor=2)
   batch = {"x": np.arange(24.0).reshape(8, 3), "y": np.arange(8)}
