@@ -170,7 +170,7 @@ class _Spread:
   def devices_indices_map(self, shape):
     half = shape[0] // 2
     return {
-      python_types.SimpleNamespace(process_index=process): (
+      type("Device", (), {"process_index": process}): (
         slice(process // 2 * half, (process // 2 + 1) * half),
       )
       for process in range(4)
