@@ -111,7 +111,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
   parser.add_argument(
     "--dtype", default="float32", choices=("float32", "bfloat16")
   )
-  parser.add_argument("--limit", type=int, default=0, help="prompts, 0 for all")
+  parser.add_argument("--limit", type=int, default=0, help="records, 0 for all")
   parser.add_argument("--lm_limit", type=int, default=100)
   parser.add_argument("--max_prompt", type=int, default=512)
   args = parser.parse_args(argv)

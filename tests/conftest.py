@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds in every test: eight CPU devices, no network, strict shapes."""
 
-import importlib.metadata
 import os
 import pathlib
 import socket
@@ -17,6 +16,8 @@ sys.path[:0] = [
   *sorted({str(path.parent) for path in _TESTS.glob("*/*.py")}),
 ]
 
+from prefjax.core import xla_flags  # noqa: E402
+
 # Read when JAX starts, so set before anything imports it; processes that a
 # test starts inherit them. What the caller set stays.
 _FLAGS = {
@@ -24,17 +25,10 @@ _FLAGS = {
   "--xla_force_host_platform_device_count": "8",
   # Tests run a program a few times at most: compiling takes the time, and
   # without these optimisations it takes about a third of it.
-  "--xla_backend_optimization_level": "0",
   "--xla_cpu_enable_concurrency_optimized_scheduler": "false",
-  "--xla_cpu_parallel_codegen_split_count": "1",
+  **xla_flags.compile_quickly(),
 }
-if importlib.metadata.version("jaxlib").startswith("0.10."):
-  # Gone since then, and XLA ends a process that asks for what it lacks.
-  _FLAGS["--xla_cpu_use_fusion_emitters"] = "false"
-_given = os.environ.get("XLA_FLAGS", "")
-os.environ["XLA_FLAGS"] = " ".join(
-  [_given] + [f"{k}={v}" for k, v in _FLAGS.items() if k not in _given]
-).strip()
+xla_flags.add(_FLAGS)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault(
   "JAX_COMPILATION_CACHE_DIR", str(_ROOT / "build" / "jax-cache")

@@ -2,12 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`prefjax experiment`: papers' claims, tested in miniature."""
 
-import importlib.metadata
-import os
 import pathlib
 
 from prefjax.cli import arguments, config_file, texts
-from prefjax.core import errors
+from prefjax.core import errors, xla_flags
 
 SUMMARY = "Test papers' claims in miniature, over seeds."
 _DETAILS = """
@@ -82,7 +80,7 @@ def _run(argv: list[str]) -> int:
     raise errors.ConfigError("name experiments, or give --all for every one")
 
   if args.quick:
-    _compile_quickly()
+    xla_flags.add(xla_flags.compile_quickly())
 
   from prefjax import experiments
   from prefjax.experiments import table
@@ -110,23 +108,6 @@ def _run(argv: list[str]) -> int:
     if out == root:
       table.write(root)
   return 0
-
-
-def _compile_quickly() -> None:
-  """Leaves out optimisations that cost more than a quick run gains by them.
-
-  JAX reads this when it starts, which it has not yet.
-  """
-  flags = {
-    "--xla_backend_optimization_level": "0",
-    "--xla_cpu_parallel_codegen_split_count": "1",
-  }
-  if importlib.metadata.version("jaxlib").startswith("0.10."):
-    # Gone since then, and XLA ends a process that asks for what it lacks.
-    flags["--xla_cpu_use_fusion_emitters"] = "false"
-  given = os.environ.get("XLA_FLAGS", "")
-  more = [f"{k}={v}" for k, v in flags.items() if k not in given]
-  os.environ["XLA_FLAGS"] = " ".join([given, *more]).strip()
 
 
 def _list(argv: list[str]) -> int:

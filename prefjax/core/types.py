@@ -15,6 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from prefjax.core import pytrees
+
 Array = Any  # numpy.ndarray on the host, jax.Array inside a step
 
 
@@ -24,13 +26,7 @@ def _pytree(cls, static: tuple[str, ...] = ()):
   Those named in `static` are part of the structure instead.
   """
   cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-  names = [f.name for f in dataclasses.fields(cls)]
-  jax.tree_util.register_dataclass(
-    cls,
-    data_fields=[name for name in names if name not in static],
-    meta_fields=list(static),
-  )
-  return cls
+  return pytrees.register(cls, static)
 
 
 @functools.partial(_pytree, static=("packed",))

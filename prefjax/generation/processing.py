@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from prefjax.core import errors
+from prefjax.core import errors, pytrees
 
 
 class History(NamedTuple):
@@ -41,32 +41,16 @@ class Processor(Protocol):
     """float32 [N, S, V] -> float32 [N, S, V]; -inf rules a token out."""
 
 
-def _processor(*data: str, static: Sequence[str] = ()):
-  """A frozen dataclass whose fields are leaves, but for the static ones.
-
-  Not `register_dataclass`: JAX takes trees of two such classes for equal if
-  their leaves are as many (0.10 to 0.12), and one call in a hundred or so then
-  runs the program that was compiled for another processor.
-  """
+def _processor(*, static: Sequence[str] = ()):
+  """A frozen dataclass whose fields are leaves, but for the static ones."""
 
   def wrap(cls):
-    cls = dataclasses.dataclass(frozen=True)(cls)
-
-    def flatten(x):
-      keys = jax.tree_util.GetAttrKey
-      leaves = tuple((keys(name), getattr(x, name)) for name in data)
-      return leaves, tuple(getattr(x, name) for name in static)
-
-    def unflatten(meta, leaves):
-      return cls(**dict(zip((*data, *static), (*leaves, *meta), strict=True)))
-
-    jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
-    return cls
+    return pytrees.register(dataclasses.dataclass(frozen=True)(cls), static)
 
   return wrap
 
 
-@_processor("value")
+@_processor()
 class Temperature:
   """Logits divided by a positive temperature."""
 
@@ -91,7 +75,7 @@ class TopK:
     return jnp.where(logits >= least, logits, -jnp.inf)
 
 
-@_processor("p")
+@_processor()
 class TopP:
   """The smallest set of likeliest tokens of probability p or more.
 
@@ -111,7 +95,7 @@ class TopP:
     return jnp.where(logits >= least, logits, -jnp.inf)
 
 
-@_processor("p")
+@_processor()
 class MinP:
   """Tokens with at least p times the probability of the likeliest one.
 
@@ -144,7 +128,7 @@ def _said(history: History, shape: tuple[int, ...]) -> jax.Array:
   )
 
 
-@_processor("value")
+@_processor()
 class RepetitionPenalty:
   """Positive logits of what was said divided by a number, others multiplied.
 
@@ -161,7 +145,7 @@ class RepetitionPenalty:
     return jnp.where(said, lowered, logits)
 
 
-@_processor("mask")
+@_processor()
 class Allowed:
   """Only some tokens of the vocabulary: a bool [V] mask."""
 
@@ -172,7 +156,7 @@ class Allowed:
     return jnp.where(jnp.asarray(self.mask, bool), logits, -jnp.inf)
 
 
-@_processor("transitions")
+@_processor()
 class Grammar:
   """A finite automaton over tokens: only what it knows next may be said.
 

@@ -14,11 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from prefjax.core import pytrees
+
 
 @functools.partial(
-  jax.tree_util.register_dataclass,
-  data_fields=("weight", "bias"),
-  meta_fields=("softcap", "transposed", "dtype"),
+  pytrees.register, static=("softcap", "transposed", "dtype")
 )
 @dataclasses.dataclass(frozen=True)
 class Head:

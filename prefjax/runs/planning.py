@@ -174,7 +174,8 @@ def plan(part: StageRun, given: Inputs) -> Plan:
   b, k, p, r = group.shape
   decoder = run.source.model.config
   shape = flops_lib.Shape(b, k, p, r, run.compute.layout == "shared")
-  is_live = part.mode == "live"
+  # Own samples come with the reference's log-probs.
+  is_live = part.mode == "live" and stage.method.online is None
   return Plan(
     stage=stage.name,
     updates=stage.stop - stage.start,

@@ -11,7 +11,7 @@ from typing import Any
 
 from prefjax.core import errors
 from prefjax.sweeps import plan, runner
-from prefjax.train import signals
+from prefjax.train import events, signals
 
 STATE = "sweep.json"
 RUNS = "runs"
@@ -29,6 +29,17 @@ def run_folder(workdir: pathlib.Path, run: plan.Planned) -> pathlib.Path:
 def job_folder(workdir: pathlib.Path, run: plan.Planned) -> pathlib.Path:
   """Where its status, lock and log lie."""
   return workdir / "jobs" / run.name
+
+
+def _ended_well(workdir: pathlib.Path) -> bool:
+  """Whether a training run's own log ends with all of it done."""
+  log = events.read(events.path_of(workdir))
+  last = log[-1] if log else {}
+  return (
+    last.get("event") == "stop"
+    and last.get("reason") == "done"
+    and last.get("status") == 0
+  )
 
 
 class Sweep:
@@ -95,6 +106,8 @@ class Sweep:
     if getattr(self._runner, "is_running", runner.is_running)(folder):
       return "running"
     found = runner.status_of(folder)
+    if found is None and _ended_well(run_folder(self.workdir, run)):
+      return "done"  # killed before its status was written
     if found is None or found["status"] > 128:
       return "pending"  # killed, or stopped by a signal: to be gone on with
     return "done" if found["status"] == 0 else "failed"

@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from prefjax.core import pytrees
 from prefjax.methods import objective as objective_lib
 
 
-@jax.tree_util.register_dataclass
+@pytrees.register
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainState:
   """The whole state of a run.

@@ -74,12 +74,19 @@ def test_an_unknown_scorer_is_refused(tmp_path, capsys):
   assert "did you mean 'length'" in capsys.readouterr().err
 
 
+def _pair(name, prompt="p", responses=("a", "b")):
+  return schema.Record(
+    id=str(name),
+    kind="pair",
+    prompt=prompt,
+    responses=responses,
+    pairs=((0, 1),),
+  )
+
+
 @pytest.mark.parametrize("limit,number", [(0, 10), (4, 4), (99, 10)])
 def test_a_sample_is_the_same_every_time(limit, number):
-  records = [
-    schema.Record(id=str(i), kind="pair", prompt="p", responses=("a", "b"))
-    for i in range(10)
-  ]
+  records = [_pair(i) for i in range(10)]
   first = sets.sample(records, limit)
   again = sets.sample(records[::-1], limit)
   assert len(first) == number
@@ -104,16 +111,7 @@ def test_rated_responses_are_grouped_by_prompt():
 
 
 def test_records_of_one_prompt_count_as_one():
-  rows = [
-    schema.Record(
-      id=f"{prompt}{number}",
-      kind="pair",
-      prompt=prompt,
-      responses=("a", "b"),
-      pairs=((0, 1),),
-    )
-    for prompt, number in (("p", 0), ("q", 1), ("p", 2), ("p", 3))
-  ]
+  rows = [_pair(i, prompt) for i, prompt in enumerate("pqpp")]
   right, wrong = [1.0, 0.0], [0.0, 1.0]
   found = sets.by_prompt(rows, [right, wrong, right, wrong])
   assert found == pytest.approx([2 / 3, 0.0])
@@ -130,12 +128,7 @@ def test_heads_learn_a_direction():
 
 
 def test_a_held_out_part_shares_no_prompt_with_what_trains():
-  records = [
-    schema.Record(
-      id=str(i), kind="pair", prompt=f"p{i // 2}", responses=("a", "b")
-    )
-    for i in range(40)
-  ]
+  records = [_pair(i, f"p{i // 2}") for i in range(40)]
   held_out, train = sets.split(records, 10)
   assert len(held_out) == 10
   assert held_out == sets.sample(records, 10)
@@ -151,10 +144,7 @@ def test_a_head_trained_on_other_records_scores_new_ones():
     return np.asarray([[float("good" in t), float(len(t))] for t in texts])
 
   def record(i):
-    pair = (f"good {i}", f"evil {i}")
-    return schema.Record(
-      id=str(i), kind="pair", prompt="p", responses=pair, pairs=((0, 1),)
-    )
+    return _pair(i, responses=(f"good {i}", f"evil {i}"))
 
   train, new = [record(i) for i in range(8)], [record(i) for i in range(8, 12)]
   heads = scorers._Heads(encode, train, folds=1)

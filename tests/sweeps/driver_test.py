@@ -105,6 +105,30 @@ def test_done_runs_are_not_done_again(tmp_path):
     assert support.events(tmp_path, run) == ["start", "done"]
 
 
+@pytest.mark.parametrize(
+  ("last", "is_done"),
+  [
+    ({"event": "stop", "reason": "done", "status": 0}, True),
+    ({"event": "stop", "reason": "signal", "status": 143}, False),
+    ({"event": "stop", "reason": "done", "status": 1}, False),
+    ({"event": "save", "step": 10}, False),
+  ],
+)
+def test_a_run_that_was_killed_after_its_end_is_done(tmp_path, last, is_done):
+  (run,) = support.runs(1)
+  folder = driver.run_folder(tmp_path, run)
+  folder.mkdir(parents=True)
+  driver.job_folder(tmp_path, run).mkdir(parents=True)  # without a status
+  rows = [{"event": "start"}, last]
+  log = "".join(json.dumps(row) + "\n" for row in rows)
+  (folder / "events.jsonl").write_text(log)
+  sweep = support.sweep(tmp_path, [run], seconds=0)
+  assert sweep.status(run) == ("done" if is_done else "pending")
+  assert sweep.drive() == 0
+  started = (folder / "events.txt").exists()
+  assert started != is_done
+
+
 def test_a_failed_run_is_named_and_tried_again(tmp_path, capsys):
   one = support.runs(1)
   sweep = support.sweep(tmp_path, one, seconds=0, status=3)

@@ -362,8 +362,6 @@ def test_twelve_trainings_killed_three_times_are_each_done_once(tmp_path):
     assert steps == list(range(1, 11))
     ends = [json.loads(x) for x in (run / "events.jsonl").open()]
     reasons = [row["reason"] for row in ends if row["event"] == "stop"]
-    # One that was killed between its last save and its status is started
-    # again to find that nothing is left to do: see the updates above.
-    assert reasons and set(reasons) == {"done"}
+    assert reasons == ["done"]
   table = json.loads((workdir / "table.json").read_text())
   assert [row["done"] for row in table["settings"]] == [4, 4, 4]
