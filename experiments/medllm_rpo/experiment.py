@@ -120,7 +120,8 @@ def _pairs(asked: Sequence[str], texts: Sequence[list[str]]):
   rows = []
 
   def add(question, chosen, rejected):
-    if chosen != rejected:
+    # An answer of no text teaches nothing, and no reader takes it.
+    if chosen and rejected and chosen != rejected:
       prompt = questions_lib.prompt(question, "E")
       rows.append({"prompt": prompt, "chosen": chosen, "rejected": rejected})
 
