@@ -16,7 +16,9 @@ from experiments.rl_arithmetic import learning
 from prefjax import experiments
 
 PAPER = "GRPO, RLOO, PPO, arXiv:2402.03300, 2402.14740, 2406.09279"
-METHODS = ("grpo", "rloo", "ppo")
+# What is measured; METHODS alone would be words.
+_ARMS = ("grpo", "rloo", "ppo")
+METHODS = _ARMS
 CLAIM = (
   "From a weak supervised start, GRPO, RLOO and PPO each raise exact match on"
   " held-out sums by 20 points or more, told only which of their own answers"
@@ -68,7 +70,7 @@ _GAIN, _SECONDS = 0.20, 600.0
 
 
 def measure(seed: int, settings: Mapping[str, Any]) -> experiments.Arms:
-  return learning.measure(seed, METHODS, settings)
+  return learning.measure(seed, _ARMS, settings)
 
 
 def accept(seeds: Sequence[experiments.Arms]) -> dict[str, bool]:
@@ -78,9 +80,9 @@ def accept(seeds: Sequence[experiments.Arms]) -> dict[str, bool]:
       lambda arms: arms[method][METRIC] - arms[BASELINE][METRIC] >= _GAIN,
     )
 
-  checks = {f"{m}: 20 points or more, every seed": gained(m) for m in METHODS}
+  checks = {f"{m}: 20 points or more, every seed": gained(m) for m in _ARMS}
   checks["under 10 minutes of CPU a run"] = experiments.every(
     seeds,
-    lambda arms: all(arms[m]["cpu_seconds"] < _SECONDS for m in METHODS),
+    lambda arms: all(arms[m]["cpu_seconds"] < _SECONDS for m in _ARMS),
   )
   return checks

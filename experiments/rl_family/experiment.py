@@ -18,10 +18,12 @@ from experiments.rl_family import figures
 from prefjax import experiments
 
 PAPER = "REINFORCE++, Dr.GRPO, DAPO, GSPO, CISPO, ReMax, RAFT, online DPO"
-METHODS = (
+# What is measured; METHODS alone would be words.
+_ARMS = (
   *("grpo", "rloo", "ppo", "dr_grpo", "dapo", "gspo", "cispo"),
   *("reinforce_pp", "remax", "online_dpo", "raft"),
 )
+METHODS = _ARMS
 CLAIM = (
   "Each method of the family raises exact match on held-out sums by 15 points"
   " or more over the supervised start, from the same number of own answers."
@@ -62,7 +64,7 @@ _GAIN = 0.15
 
 
 def measure(seed: int, settings: Mapping[str, Any]) -> experiments.Arms:
-  return learning.measure(seed, METHODS, settings)
+  return learning.measure(seed, _ARMS, settings)
 
 
 def accept(seeds: Sequence[experiments.Arms]) -> dict[str, bool]:
@@ -71,9 +73,9 @@ def accept(seeds: Sequence[experiments.Arms]) -> dict[str, bool]:
     f"{method}: 15 points or more": experiments.mean(seeds, method, METRIC)
     - start
     >= _GAIN
-    for method in METHODS
+    for method in _ARMS
   }
 
 
 def draw(seeds: Sequence[experiments.Arms], folder: pathlib.Path) -> None:
-  figures.curves(seeds, METHODS, folder / "family.png")
+  figures.curves(seeds, _ARMS, folder / "family.png")

@@ -86,9 +86,7 @@ def judge(experiment: spec.Experiment, seeds: Sequence[Arms]) -> dict[str, Any]:
     experiment: with its accept rule.
     seeds: numbers by seed, at least one seed.
   """
-  checks = {
-    str(name): bool(holds) for name, holds in experiment.accept(seeds).items()
-  }
+  checks = _named(experiment.accept, seeds)
   gap = difference(
     seeds, experiment.arm, experiment.baseline, experiment.metric
   )
@@ -96,9 +94,18 @@ def judge(experiment: spec.Experiment, seeds: Sequence[Arms]) -> dict[str, Any]:
     "verdict": verdict(checks, gap, experiment.higher_is_better),
     "effect": effect(experiment.metric, gap),
     "checks": checks,
+    "further": _named(experiment.further, seeds),
     "difference": gap,
     "arms": summary(seeds),
   }
+
+
+def _named(
+  accept: Callable[[Sequence[Arms]], Mapping[str, bool]] | None,
+  seeds: Sequence[Arms],
+) -> dict[str, bool]:
+  found = accept(seeds) if accept is not None else {}
+  return {str(name): bool(holds) for name, holds in found.items()}
 
 
 def effect(metric: str, gap: Mapping[str, float]) -> str:

@@ -23,11 +23,12 @@ Arms = dict[str, dict[str, float]]
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
 _WORDS = ("PAPER", "CLAIM", "ARM", "BASELINE", "METRIC", "EXPECTED")
 _FUNCTIONS = ("measure", "accept")
-_OPTIONAL = ("measure_many", "draw")
-# What words or judges finished numbers; changing it reruns nothing.
+_OPTIONAL = ("measure_many", "further", "draw")
+# What words or judges finished numbers; changing it reruns nothing. Settings
+# count for their own scale alone (`store.key`).
 _NOT_MEASURED = {
-  *("PAPER", "CLAIM", "EXPECTED", "METHODS", "NOTE", "SEEDS"),
-  *("accept", "draw"),
+  *("PAPER", "CLAIM", "EXPECTED", "METHODS", "NOTE", "SEEDS", "SETTINGS"),
+  *("accept", "further", "draw"),
 }
 
 
@@ -51,6 +52,8 @@ class Experiment:
     measure: (seed, settings) -> arm -> metric -> number; pure.
     accept: numbers of all seeds -> name of a check -> whether it holds; the
       first check is the claim itself.
+    further: the same for what is tried beside the rule and has no part in the
+      verdict, or None.
     measure_many: (seeds, settings) -> one result a seed, or None.
     draw: (numbers of all seeds, folder) -> None; plots besides the usual one.
     digest: SHA-256 of the code that measures.
@@ -70,6 +73,7 @@ class Experiment:
   seeds: int
   measure: Callable[[int, Mapping[str, Any]], Arms]
   accept: Callable[[Sequence[Arms]], Mapping[str, bool]]
+  further: Callable[[Sequence[Arms]], Mapping[str, bool]] | None
   measure_many: Callable[..., Sequence[Arms]] | None
   draw: Callable[[Sequence[Arms], pathlib.Path], None] | None
   digest: str
@@ -101,7 +105,7 @@ def from_module(slug: str, module: types.ModuleType) -> Experiment:
     slug: name of its folder.
     module: with PAPER, CLAIM, ARM, BASELINE, METRIC, HIGHER_IS_BETTER,
       EXPECTED, SETTINGS, `measure` and `accept`; METHODS, NOTE, SEEDS,
-      `measure_many` and `draw` may be left out.
+      `measure_many`, `further` and `draw` may be left out.
 
   Raises:
     ConfigError: something is missing or of another type.

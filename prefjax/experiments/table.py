@@ -56,13 +56,19 @@ def _row(result: Mapping[str, Any]) -> list[str]:
   ]
 
 
+def _checks(checks: Mapping[str, bool]) -> list[str]:
+  return [
+    f"- {'yes' if holds else 'no'}: {name}" for name, holds in checks.items()
+  ]
+
+
 def _details(result: Mapping[str, Any]) -> list[str]:
   slug, metric = result["slug"], result["metric"]
   lines = [f"### {slug}", "", f"Rule: {result['expected']}", ""]
-  lines += [
-    f"- {'yes' if holds else 'no'}: {name}"
-    for name, holds in result["checks"].items()
-  ]
+  lines += _checks(result["checks"])
+  if result.get("further"):
+    lines += ["", "Beside the rule, without a part in the verdict:", ""]
+    lines += _checks(result["further"])
   means = [
     f"{arm} {found[metric]['mean']:.3g}"
     for arm, found in result["arms"].items()

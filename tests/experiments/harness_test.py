@@ -172,6 +172,35 @@ def test_words_and_the_rule_measure_nothing(tmp_path):
   assert _experiment(tmp_path / "other", other).digest not in digests
 
 
+def test_settings_count_for_their_own_scale(tmp_path):
+  change = '"quick": {"gain": 1.0}', '"quick": {"gain": 1.5}'
+  before = _experiment(tmp_path / "before")
+  after = _experiment(
+    tmp_path / "after",
+    _SOURCE.replace(*change),
+    SETTINGS={"quick": {"gain": 1.5}, "full": {"gain": 2.0}},
+  )
+  assert store.key(before, "full") == store.key(after, "full")
+  assert store.key(before, "quick") != store.key(after, "quick")
+
+
+def test_what_is_beside_the_rule_has_no_part_in_the_verdict(tmp_path):
+  def further(seeds):
+    return {"ten higher": seeds[0]["mine"]["gold"] > 2000}
+
+  found = experiments.run(
+    _experiment(tmp_path / "toy", further=further),
+    tmp_path / "out",
+    say=lambda line: None,
+  )
+  assert found["verdict"] == "shown"
+  assert found["further"] == {"ten higher": False}
+  without = experiments.run(
+    _experiment(tmp_path / "toy"), tmp_path / "out", say=lambda line: None
+  )
+  assert without["further"] == {}
+
+
 def test_the_rule_is_applied_again_without_measuring(tmp_path):
   folder, out = tmp_path / "toy", tmp_path / "out"
   experiments.run(_experiment(folder), out, say=lambda line: None)

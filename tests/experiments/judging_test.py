@@ -96,4 +96,7 @@ def test_the_page():
   ) in page
   assert "- yes: first\n- no: second" in page
   assert "Mean x: a 2, b 1." in page and "A finding." in page
+  assert "Beside the rule" not in page
+  beside = table.markdown([_result(further={"third": False})])
+  assert "without a part in the verdict:\n\n- no: third\n" in beside
   assert page.count("### ") == 2 and page.endswith("(other/plot.png)\n")
