@@ -6,6 +6,10 @@ Tables in place of language models: 60 prompts with 30 responses each, and a
 model for each of nine degrees of alignment, softmax(base + degree * reward +
 noise of its own). All ordered pairs of models annotate all pairs of
 responses.
+
+What the base likes has no part in a ratio, but it is in the strong model's
+own log-probs: how far it spreads decides how much worse these rank. It has a
+standard deviation of 1.5 (the reward's is 1); `narrow_base` has one of 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +34,12 @@ EXPECTED = (
   " log-probs, and accuracy rises with the gap (Spearman over 0.9), on every"
   " seed; the wrong way round is worse than chance."
 )
+NOTE = (
+  "The base spreads by 1.5 because the strong model alone is then right on 83 to"
+  " 84 % of pairs, as in the trial that the rule comes from. With a base as"
+  " narrow as the reward (narrow_base, and this experiment's first run) it is"
+  " right on 87 %, and the ratio gains 1.3 points, less than the rule asks."
+)
 SEEDS = 5
 SETTINGS = {
   "quick": dict(prompts=30, responses=12),
@@ -37,6 +47,8 @@ SETTINGS = {
 }
 _DEGREES = np.linspace(0.0, 3.0, 9)
 _NOISE = 0.8
+_SPREAD = 1.5  # of the base
+_NARROW = "narrow_base"
 
 
 def _log_softmax(x: np.ndarray) -> np.ndarray:
@@ -57,10 +69,8 @@ def measure(seed: int, settings: Mapping[str, Any]) -> experiments.Arms:
   rng = np.random.default_rng(seed)
   shape = (settings["prompts"], settings["responses"])
   gold, base = rng.normal(size=shape), rng.normal(size=shape)
-  logps = [
-    _log_softmax(base + degree * gold + _NOISE * rng.normal(size=shape))
-    for degree in _DEGREES
-  ]
+  own = [degree * gold + _NOISE * rng.normal(size=shape) for degree in _DEGREES]
+  logps = [_log_softmax(_SPREAD * base + logits) for logits in own]
   value = [float((np.exp(lp) * gold).sum(-1).mean()) for lp in logps]
   gaps, found = [], {}
   for strong in range(len(logps)):
@@ -85,6 +95,7 @@ def measure(seed: int, settings: Mapping[str, Any]) -> experiments.Arms:
       "gap": max(gaps),
     },
     BASELINE: {"accuracy": _accuracy(logps[strongest], gold)},
+    _NARROW: {"accuracy": _accuracy(base + own[strongest], gold)},
   }
 
 
@@ -99,5 +110,14 @@ def accept(seeds: Sequence[experiments.Arms]) -> dict[str, bool]:
     ),
     "worse than chance the wrong way round, every seed": every(
       seeds, lambda a: a[ARM]["accuracy_the_wrong_way_round"] < 0.5
+    ),
+  }
+
+
+def further(seeds: Sequence[experiments.Arms]) -> dict[str, bool]:
+  return {
+    "2 points more accurate with a base as narrow as the reward": (
+      experiments.mean(seeds, ARM, METRIC)
+      >= experiments.mean(seeds, _NARROW, METRIC) + 0.02
     ),
   }

@@ -35,11 +35,13 @@ EXPECTED = (
   " follow the true ones better."
 )
 NOTE = (
-  "The gain is 0.42 points, on 9 of 10 seeds: of the right sign, vanishing with"
-  " random or half wrong preferences as it should, but below the half point of"
-  " the rule (0.47 on five seeds while designing). Cross-entropy alone was as"
-  " accurate at five learning rates from 0.001 to 0.01. Soft labels use the"
-  " same votes more directly and gain 2.1 points (arm soft_labels)."
+  "The gain is 0.87 points, on 10 of 10 seeds; random preferences gain 0.10 and"
+  " half wrong ones 0.14. It depends on how clear the labels are: with a linear"
+  " part of norm 1 (this experiment's first run; cross-entropy 81 % accurate)"
+  " it is 0.42, on 9 of 10 seeds, below the rule. The norm of 2.25 was chosen by"
+  " cross-entropy alone, to be as accurate as in the trial that the rule comes"
+  " from. Soft labels use the same votes more directly and gain 2.1 points (arm"
+  " soft_labels)."
 )
 SEEDS = 10
 SETTINGS = {
@@ -47,6 +49,9 @@ SETTINGS = {
   "full": dict(inputs=150, epochs=60, test=4000),
 }
 _FEATURES, _WIDTH, _HEADS, _VOTES, _STEPS = 30, 24, 3, 5, 6
+# Of the linear part: cross-entropy is then 87 % accurate, as in the trial that
+# the rule comes from.
+_NORM = 2.25
 
 _OFF: dict[str, Any] = dict(lambda_pref=0.0, lambda_cons=0.0, lambda_div=0.0)
 _ON: dict[str, Any] = dict(lambda_pref=1.0, lambda_cons=1.0, lambda_div=0.1)
@@ -131,7 +136,7 @@ def _train(key, data, partners, preferences, test_x, weights):
 def _world(seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
   """Inputs, votes, partners and everybody's preferences of one seed."""
   rng = np.random.default_rng(seed)
-  w = rng.normal(size=_FEATURES) / _FEATURES**0.5
+  w = rng.normal(size=_FEATURES) * _NORM / _FEATURES**0.5
 
   def draw(number):
     x = rng.normal(size=(number, _FEATURES))
