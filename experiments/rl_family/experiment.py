@@ -40,8 +40,8 @@ SETTINGS = {
   "quick": dict(
     below=50,
     held_out=400,
-    hidden=64,
-    layers=2,
+    hidden=32,
+    layers=1,
     start_steps=60,
     rounds=10,
     every=5,

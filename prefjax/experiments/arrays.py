@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training on arrays that lie on the device: a run is one `lax.scan`."""
 
+import functools
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +19,19 @@ from prefjax.models import base
 from prefjax.train import optim
 from prefjax.train import state as state_lib
 from prefjax.train import step as step_lib
+
+_ROWS = 256  # arrays of rows come in multiples of
+
+
+def padded(rows: Any) -> Any:
+  """Arrays with rows repeated up to a multiple, so that programs are shared.
+
+  Splits of different seeds seldom have equally many rows, and a program is
+  compiled for a number of rows. Take the number and orders before.
+  """
+  number = jax.tree.leaves(rows)[0].shape[0]
+  kept = np.arange(-(-number // _ROWS) * _ROWS) % number
+  return jax.tree.map(lambda x: jnp.asarray(x)[kept], rows)
 
 
 class Tasks(NamedTuple):
@@ -151,19 +166,46 @@ def fit(
   Raises:
     TrainingError: an update was not finite.
   """
-  built = method
+  shape = (steps, learning_rate, warmup, schedule)
   if isinstance(method, str):
-    built = methods.get(method, **(kwargs or {}))
-  reference = "live" if "reference" in built.roles() else "none"
+    built, tx, run = _named_updates(
+      model,
+      method,
+      json.dumps(dict(kwargs or {}), sort_keys=True),
+      tuple(sorted((models or {}).items())),
+      *shape,
+    )
+  else:
+    built = method
+    tx, run = _updates(model, built, models, *shape)
+  number = group.response.shape[0]
+  rows = orders(seed, "fit", number, batch_size, steps)
+  state = begin(built, tx, dict(params), dict(frozen or {}), seed)
+  state, skipped = run(state, padded(group), rows)
+  if float(jnp.sum(skipped)):
+    raise errors.TrainingError(
+      f"seed {seed}: updates were not finite; lower the learning rate"
+    )
+  return state.params
+
+
+@functools.lru_cache(maxsize=16)
+def _named_updates(model, name: str, kwargs: str, models, *shape):
+  """(method, tx, run) of a registry name; seeds share the program."""
+  built = methods.get(name, **json.loads(kwargs))
+  return built, *_updates(model, built, dict(models), *shape)
+
+
+def _updates(model, method, models, steps, learning_rate, warmup, schedule):
+  """(tx, run): (state, group, rows) -> (state, skipped updates [steps])."""
   tx = optim.make_optimizer("adamw", b2=0.99, clip_norm=1.0)
   rate = optim.make_schedule(
     schedule, learning_rate, total_steps=steps, warmup_steps=warmup
   )
+  reference = "live" if "reference" in method.roles() else "none"
   step = step_lib.make_train_step(
-    objective(built, model, reference, models), tx, rate
+    objective(method, model, reference, models), tx, rate
   )
-  number = group.response.shape[0]
-  rows = orders(seed, "fit", number, batch_size, steps)
 
   @jax.jit
   def run(state, group, rows):
@@ -174,10 +216,4 @@ def fit(
 
     return jax.lax.scan(update, state, rows)
 
-  state = begin(built, tx, dict(params), dict(frozen or {}), seed)
-  state, skipped = run(state, group, rows)
-  if float(jnp.sum(skipped)):
-    raise errors.TrainingError(
-      f"seed {seed}: updates were not finite; lower the learning rate"
-    )
-  return state.params
+  return tx, run

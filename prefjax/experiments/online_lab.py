@@ -60,11 +60,13 @@ class OnlineLab:
     frozen: Mapping[str, Any] | None = None,
   ) -> np.ndarray:
     """Rewards [N] of the likeliest responses, on the host."""
+    number = tasks.prompt.shape[0]
+    tasks = arrays.padded(tasks)
     ids = jnp.arange(tasks.prompt.shape[0])
     group, _ = self.draw(
       weights, tasks, ids, greedy=True, stream=online_rounds.EVAL
     )
-    return np.asarray(reward(frozen or {}, group, tasks)[:, 0])
+    return np.asarray(reward(frozen or {}, group, tasks)[:number, 0])
 
   def demonstrate(
     self,
@@ -148,7 +150,7 @@ class OnlineLab:
       seed, "rounds", tasks.prompt.shape[0], plan.prompts, plan.rounds
     )
     price = jnp.float32(own.kl_coef if price is None else price)
-    tasks = jax.tree.map(jnp.asarray, tasks)
+    tasks = arrays.padded(tasks)  # after the order: repeated rows have no place
     drawn = plan.samples + (1 if own.uses_greedy else 0)
     rows: list[dict[str, float]] = []
 
