@@ -35,8 +35,8 @@ EXPECTED = (
   " seed; the wrong way round is worse than chance."
 )
 NOTE = (
-  "The base spreads by 1.5 because the strong model alone is then right on 83 to"
-  " 84 % of pairs, as in the trial that the rule comes from. With a base as"
+  "The base spreads by 1.5 because the strong model alone is then right on 83"
+  " to 84 % of pairs, as in the trial that the rule comes from. With a base as"
   " narrow as the reward (narrow_base, and this experiment's first run) it is"
   " right on 87 %, and the ratio gains 1.3 points, less than the rule asks."
 )

@@ -35,13 +35,13 @@ EXPECTED = (
   " follow the true ones better."
 )
 NOTE = (
-  "The gain is 0.87 points, on 10 of 10 seeds; random preferences gain 0.10 and"
-  " half wrong ones 0.14. It depends on how clear the labels are: with a linear"
-  " part of norm 1 (this experiment's first run; cross-entropy 81 % accurate)"
-  " it is 0.42, on 9 of 10 seeds, below the rule. The norm of 2.25 was chosen by"
-  " cross-entropy alone, to be as accurate as in the trial that the rule comes"
-  " from. Soft labels use the same votes more directly and gain 2.1 points (arm"
-  " soft_labels)."
+  "The gain is 0.87 points, on 10 of 10 seeds; random preferences gain 0.10"
+  " and half wrong ones 0.14. It depends on how clear the labels are: with a"
+  " linear part of norm 1 (this experiment's first run; cross-entropy 81 %"
+  " accurate) it is 0.42, on 9 of 10 seeds, below the rule. The norm of 2.25"
+  " was chosen by cross-entropy alone, to be as accurate as in the trial that"
+  " the rule comes from. Soft labels use the same votes more directly and gain"
+  " 2.1 points (arm soft_labels)."
 )
 SEEDS = 10
 SETTINGS = {

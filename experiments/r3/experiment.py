@@ -34,17 +34,17 @@ EXPECTED = (
   "with all three over 90 % of words are on topic and over 4 different ones of"
   " them appear, on every seed; relevance alone, its product with length, and"
   " length alone each fail one of the two; the short response on topic is"
-  " preferred to the long one off topic in over 90 % on average, where a reward model of"
-  " pairs that 80 % prefer by length is wrong in most; a reference answer beats"
-  " itself with filler."
+  " preferred to the long one off topic in over 90 % on average, where a reward"
+  " model of pairs that 80 % prefer by length is wrong in most; a reference"
+  " answer beats itself with filler."
 )
 NOTE = (
-  "Policies behave as claimed on every seed. The probe does not hold: in 0.88 of"
-  " the pairs on average over 8 seeds (0.61 to 1.00). On three seeds the rule was"
-  " once stricter, over 90 % on each, and 0.79 on one of them. Where words off"
-  " topic happen to lie a little towards it, a factor of 3 in length makes up"
-  " for relevance, which nothing in the product bounds. The reward model of"
-  " length prefers the short response in 0.8 %."
+  "Policies behave as claimed on every seed. The probe does not hold: in 0.88"
+  " of the pairs on average over 8 seeds (0.61 to 1.00). On three seeds the"
+  " rule was once stricter, over 90 % on each, and 0.79 on one of them. Where"
+  " words off topic happen to lie a little towards it, a factor of 3 in length"
+  " makes up for relevance, which nothing in the product bounds. The reward"
+  " model of length prefers the short response in 0.8 %."
 )
 SEEDS = 3
 SETTINGS = {

@@ -40,13 +40,13 @@ EXPECTED = (
 NOTE = (
   "With the tool the mean is 0.936, but only three of six seeds reach 0.93"
   " (0.916 to 0.958), after 1,200 steps; without it 0.664, and 0.686 with four"
-  " times the pairs: the tool's gain of 27 points is clear, the bound is missed."
-  " Positions are learned; with rotary ones a design seed had 0.921 and 0.673."
-  " On five design seeds it was 0.934 (0.894 to 0.982), without warm-up 0.937"
-  " (0.892 to 0.969), on two of them 0.953, and 0.934 with clipped gradients. At"
-  " the test the calculator is really called, on the question's text and not by"
-  " a call that the model wrote. Dates and the choice between tools were not"
-  " tried."
+  " times the pairs: the tool's gain of 27 points is clear, the bound is"
+  " missed. Positions are learned; with rotary ones a design seed had 0.921 and"
+  " 0.673. On five design seeds it was 0.934 (0.894 to 0.982), without warm-up"
+  " 0.937 (0.892 to 0.969), on two of them 0.953, and 0.934 with clipped"
+  " gradients. At the test the calculator is really called, on the question's"
+  " text and not by a call that the model wrote. Dates and the choice between"
+  " tools were not tried."
 )
 SEEDS = 3
 SETTINGS = {

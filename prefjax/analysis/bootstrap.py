@@ -53,8 +53,8 @@ def bootstrap_interval(
 
   Args:
     key: JAX key or integer seed.
-    values: array or pytree of arrays with a shared leading axis N; what
-      belongs to one item is resampled together.
+    values: array, list of numbers, or pytree of arrays with a shared leading
+      axis N; what belongs to one item is resampled together.
     statistic: maps resampled values to a scalar.
     num: number of resamples.
     level: coverage.
@@ -65,6 +65,8 @@ def bootstrap_interval(
   Raises:
     ValueError: leading axes differ, no item, or num or level out of range.
   """
+  if isinstance(values, (list, tuple)) and all(map(np.isscalar, values)):
+    values = np.asarray(values)
   values = jax.tree.map(np.asarray, values)
   sizes = {leaf.shape[0] for leaf in jax.tree.leaves(values)}
   if len(sizes) != 1:

@@ -2,21 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shape and range checks that name the function, the argument and the fix.
 
-All of them look at static facts only (shape, dtype, Python numbers), so they
-run at trace time and cost nothing under `jax.jit`.
+They look at what is known while a program is traced (shapes, dtypes, values
+that are no part of it), and so cost nothing under `jax.jit`.
 """
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def _shape(value: Any) -> tuple[int, ...]:
   return tuple(jnp.shape(value))
 
 
-def same_shape(function: str, **arrays: Any) -> tuple[int, ...]:
+def same_shape(function: str, /, **arrays: Any) -> tuple[int, ...]:
   """Checks that all arrays share the first one's shape and returns it.
 
   Args:
@@ -40,7 +41,7 @@ def same_shape(function: str, **arrays: Any) -> tuple[int, ...]:
   return first_shape
 
 
-def rank(function: str, expected: int, **arrays: Any) -> None:
+def rank(function: str, expected: int, /, **arrays: Any) -> None:
   """Checks that every array has `expected` axes; None is skipped."""
   for name, value in arrays.items():
     if value is not None and len(_shape(value)) != expected:
@@ -54,32 +55,47 @@ def in_range(
   function: str,
   low: float | None = None,
   high: float | None = None,
+  /,
   *,
   low_open: bool = False,
   high_open: bool = False,
   **values: Any,
 ) -> None:
-  """Checks concrete Python numbers against a range; arrays are skipped."""
+  """Checks numbers and arrays of them against a range; tracers are skipped."""
   left, right = "(" if low_open else "[", ")" if high_open else "]"
   for name, value in values.items():
-    if value is None or isinstance(value, jax.core.Tracer):
+    numbers = _known(value)
+    if numbers is None:
       continue
-    if not isinstance(value, (int, float)):
-      continue
-    too_low = low is not None and (value <= low if low_open else value < low)
-    too_high = high is not None and (
-      value >= high if high_open else value > high
-    )
-    if too_low or too_high or value != value:
+    bad = np.isnan(numbers)
+    if low is not None:
+      bad |= numbers <= low if low_open else numbers < low
+    if high is not None:
+      bad |= numbers >= high if high_open else numbers > high
+    if bad.any():
       low_text = "-inf" if low is None else low
       high_text = "inf" if high is None else high
+      found = value if numbers.ndim == 0 else f"{numbers[bad][0]} (of several)"
       raise ValueError(
-        f"{function}: {name}={value} is outside"
+        f"{function}: {name}={found} is outside"
         f" {left}{low_text}, {high_text}{right}"
       )
 
 
-def one_of(function: str, choices: tuple[Any, ...], **values: Any) -> None:
+def _known(value: Any) -> np.ndarray | None:
+  """The numbers that a value holds here and now, or None."""
+  if isinstance(value, jax.core.Tracer):
+    return None
+  if isinstance(value, jax.Array) and not value.is_fully_addressable:
+    return None
+  if not isinstance(value, (int, float, np.ndarray, np.generic, jax.Array)):
+    return None
+  numbers = np.asarray(value)
+  # bfloat16 is a kind of its own to NumPy.
+  return numbers if numbers.dtype.kind in "biuf" else numbers.astype(float)
+
+
+def one_of(function: str, choices: tuple[Any, ...], /, **values: Any) -> None:
   """Checks that a keyword is one of `choices`."""
   for name, value in values.items():
     if value not in choices:

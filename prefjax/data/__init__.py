@@ -7,6 +7,7 @@ from prefjax.data.annotations import (
   feedback_sft_records,
   parse_annotation,
   parse_attribute_string,
+  parse_rationales,
 )
 from prefjax.data.blinding import attach_blind_responses, blind
 from prefjax.data.chat import encode_example
@@ -141,6 +142,7 @@ __all__ = [
   "num_kept_clips",
   "open_store",
   "parse_annotation",
+  "parse_rationales",
   "parse_attribute_string",
   "preference_level_pairs",
   "prefetch",

@@ -23,6 +23,11 @@ def _field(block: str, name: str) -> str | None:
   return None
 
 
+def _blocks(text: str) -> list[str]:
+  blocks = re.split(r"\n[^\S\n]*\n", text.strip())
+  return [block for block in blocks if block.strip()]
+
+
 def parse_annotation(*, text: str, aspect: str) -> list[dict[str, Any]]:
   """Ratings out of a judge's reply, one block of lines a response.
 
@@ -40,9 +45,7 @@ def parse_annotation(*, text: str, aspect: str) -> list[dict[str, Any]]:
     Feedback", arXiv:2310.01377.
   """
   out = []
-  for block in re.split(r"\n[^\S\n]*\n", text.strip()):
-    if not block.strip():
-      continue
+  for block in _blocks(text):
     found = _INTEGER.search(_field(block, "Rating") or "")
     item: dict[str, Any] = {"rating": int(found[0]) if found else None}
     if aspect in _TYPED:
@@ -50,6 +53,17 @@ def parse_annotation(*, text: str, aspect: str) -> list[dict[str, Any]]:
       item["types"] = [int(value) for value in types]
     out.append(item)
   return out
+
+
+def parse_rationales(*, text: str) -> list[str]:
+  """What a judge's reply gives as reasons, "" for a block without any.
+
+  Args:
+    text: blocks as `parse_annotation` reads them, with lines
+      "Rationale: ...".
+  """
+  found = (_field(block, "Rationale") or "" for block in _blocks(text))
+  return [reason.strip() for reason in found]
 
 
 def attribute_string(

@@ -76,8 +76,9 @@ def make_ranked_pairs(
   checks.one_of("make_ranked_pairs", SCHEMES, scheme=scheme)
   scores, kept = _masked_rows("make_ranked_pairs", mask, scores=scores)
   rows, k = scores.shape
-  # Stable: equal scores keep their order; missing responses rank last.
-  ranked = np.argsort(np.where(kept, -scores, np.inf), axis=1, kind="stable")
+  # Stable: equal scores keep their order; missing responses rank last, after
+  # any score, be it -inf.
+  ranked = np.lexsort((-scores, ~kept), axis=1)
   first, second = np.triu_indices(k, 1)
   if scheme == "best_vs_rest":
     first, second = first[: max(k - 1, 0)], second[: max(k - 1, 0)]
@@ -85,7 +86,8 @@ def make_ranked_pairs(
   better = np.take_along_axis(scores, chosen, axis=1)
   worse = np.take_along_axis(scores, rejected, axis=1)
   exist = np.take_along_axis(kept, rejected, axis=1)
-  gap = np.where(exist, better - np.where(exist, worse, 0.0), 0.0)
+  with np.errstate(invalid="ignore"):  # -inf less -inf is no gap
+    gap = np.where(exist, better - np.where(exist, worse, 0.0), 0.0)
   valid = exist & (gap > min_gap)
   shape = (rows, len(first))
   order = np.lexsort(

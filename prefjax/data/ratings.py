@@ -32,6 +32,14 @@ def _with_mask(function: str, mask, **arrays) -> tuple[np.ndarray, ...]:
   return value, kept.astype(bool)
 
 
+def _some_response(scores, kept) -> tuple[np.ndarray, np.ndarray]:
+  """Both [B, K] with one missing response where K is 0."""
+  if scores.shape[1]:
+    return scores, kept
+  shape = (len(scores), 1)
+  return np.zeros(shape), np.zeros(shape, bool)
+
+
 def aspect_mean(
   ratings, mask=None, *, weights: Sequence[float] | None = None
 ) -> dict[str, np.ndarray]:
@@ -127,7 +135,7 @@ def best_worst(scores, mask=None) -> dict[str, np.ndarray]:
     ValueError: shapes differ or not two axes.
   """
   checks.rank("best_worst", 2, scores=scores)
-  scores, kept = _with_mask("best_worst", mask, scores=scores)
+  scores, kept = _some_response(*_with_mask("best_worst", mask, scores=scores))
   best, worst = _extremes(scores, kept)
   rows = np.arange(len(scores))
   several = kept.sum(axis=1) > 1
@@ -180,7 +188,7 @@ def best_random(key, scores, mask=None) -> dict[str, np.ndarray]:
     ValueError: shapes differ or not two axes.
   """
   checks.rank("best_random", 2, scores=scores)
-  scores, kept = _with_mask("best_random", mask, scores=scores)
+  scores, kept = _some_response(*_with_mask("best_random", mask, scores=scores))
   best, _ = _extremes(scores, kept)
   rows = np.arange(len(scores))
   draw = prng.host_generator(key, "best_random").random(scores.shape)
@@ -223,6 +231,8 @@ def max_vs_random_pairs(
   checks.rank(name, 2, scores=scores)
   scores, kept = _with_mask(name, mask, scores=scores)
   checks.same_shape(name, scores=scores, lengths=lengths)
+  scores, kept = _some_response(scores, kept)
+  lengths = np.asarray(lengths) if np.size(lengths) else np.zeros(scores.shape)
   draw = prng.host_generator(key, name)
   rows = len(scores)
   order = draw.random(scores.shape)
@@ -230,7 +240,7 @@ def max_vs_random_pairs(
   highest = np.where(kept, scores, -np.inf).max(axis=1, initial=-np.inf)
   lower = kept & (scores < highest[:, None])
   valid = lower.any(axis=1)
-  longest = np.where(lower, np.asarray(lengths), -1).argmax(axis=1)
+  longest = np.where(lower, lengths, -1).argmax(axis=1)
   narrowed = lower.copy()
   narrowed[np.arange(rows), longest] = False
   use = excluding & narrowed.any(axis=1)

@@ -38,8 +38,10 @@ def first_error_step(
   labels = np.asarray(step_labels)
   is_error = labels <= 0 if neutral_is_error else labels < 0
   is_error &= np.asarray(step_mask).astype(bool)
-  found = is_error.any(axis=-1)
-  return np.where(found, is_error.argmax(axis=-1), -1).astype(np.int32)
+  # Behind the last step an end that always counts: there may be no step.
+  after = np.ones((*is_error.shape[:-1], 1), bool)
+  first = np.concatenate([is_error, after], axis=-1).argmax(axis=-1)
+  return np.where(first < labels.shape[-1], first, -1).astype(np.int32)
 
 
 def step_token_mask(step_ids, target_step) -> np.ndarray:

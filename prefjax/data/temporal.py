@@ -34,15 +34,13 @@ def num_kept_clips(num_clips, *, magnitude: int) -> np.ndarray:
     magnitude: 1 or more; 1 keeps all.
 
   Returns:
-    int32 of the shape of num_clips; 0 where there is no clip.
+    int32 of the shape of num_clips, at least 1.
 
   Raises:
     ValueError: a number is out of range.
   """
   _check("num_kept_clips", num_clips, magnitude)
-  number = np.asarray(num_clips)
-  kept = np.maximum(number // magnitude, np.minimum(number, 1))
-  return kept.astype(np.int32)
+  return np.maximum(1, np.asarray(num_clips) // magnitude).astype(np.int32)
 
 
 def clip_groups(num_clips: int, *, magnitude: int) -> np.ndarray:
@@ -128,7 +126,7 @@ def drop_clips(key, num_clips: int, *, magnitude: int) -> np.ndarray:
     magnitude: m, 1 or more.
 
   Returns:
-    int32 [num_kept_clips(n)], ascending.
+    int32 [num_kept_clips(n)], ascending; none of none.
 
   Raises:
     ValueError: a number is out of range.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from prefjax.core import checks, errors, prng
+from prefjax.data import annotations
 
 FIRST, SECOND, TIE = 1, 0, 2
 # Shares are quotients; equal ones may differ by rounding.
@@ -109,8 +110,8 @@ def annotate(
   responses: Sequence[Sequence[str]],
   *,
   aspects: Mapping[str, Callable[[str, Sequence[str]], str]],
-  parse: Callable[..., Sequence[Mapping[str, Any]]],
   shuffle_key,
+  parse: Callable[..., Sequence[Mapping[str, Any]]] | None = None,
   retries: int = 2,
 ) -> dict[str, Any]:
   """Has a judge rate responses on several aspects, in a shuffled order.
@@ -123,14 +124,16 @@ def annotate(
     prompts: B prompts.
     responses: B lists of K responses.
     aspects: name -> (prompt, responses in the order shown) -> question.
-    parse: such as `data.parse_annotation`: (text=, aspect=) -> one mapping
-      with "rating" for each response shown.
     shuffle_key: integer seed, JAX key or NumPy generator.
+    parse: (text=, aspect=) -> one mapping with "rating", and "rationale"
+      where it has one, for each response shown; None for
+      `data.parse_annotation` with `data.parse_rationales`.
     retries: >= 0, further calls while a reply cannot be parsed.
 
   Returns:
     ratings float32 [B, K, A], mask int32 [B, K, A] (0 where a rating is
-    missing), and replies, [B][A] texts.
+    missing), rationales, [B][K][A] texts ("" for none), and replies, [B][A]
+    texts.
 
   Raises:
     DataError: the lists differ in length.
@@ -148,7 +151,9 @@ def annotate(
   shape = (len(prompts), width, len(aspects))
   ratings, mask = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
   draw = prng.host_generator(shuffle_key, "annotate")
+  parse = parse or _read
   replies = []
+  rationales = [[[""] * len(aspects) for _ in texts] for texts in responses]
   for row, (prompt, texts) in enumerate(zip(prompts, responses, strict=True)):
     replies.append([])
     for column, (aspect, question) in enumerate(aspects.items()):
@@ -163,7 +168,22 @@ def annotate(
       if len(found) != len(texts):
         continue
       for place, item in zip(order, found, strict=True):
+        rationales[row][place][column] = item.get("rationale", "")
         if item["rating"] is not None:
           ratings[row, place, column] = item["rating"]
           mask[row, place, column] = 1
-  return {"ratings": ratings, "mask": mask, "replies": replies}
+  return {
+    "ratings": ratings,
+    "mask": mask,
+    "rationales": rationales,
+    "replies": replies,
+  }
+
+
+def _read(*, text: str, aspect: str) -> list[dict[str, Any]]:
+  reasons = annotations.parse_rationales(text=text)
+  items = annotations.parse_annotation(text=text, aspect=aspect)
+  return [
+    {**item, "rationale": reason}
+    for item, reason in zip(items, reasons, strict=True)
+  ]

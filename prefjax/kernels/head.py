@@ -17,9 +17,7 @@ import numpy as np
 from prefjax.core import pytrees
 
 
-@functools.partial(
-  pytrees.register, static=("softcap", "transposed", "dtype")
-)
+@functools.partial(pytrees.register, static=("softcap", "transposed", "dtype"))
 @dataclasses.dataclass(frozen=True)
 class Head:
   """A projection from hidden states to vocabulary logits.

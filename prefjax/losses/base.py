@@ -44,13 +44,13 @@ def log_ratio(function: str, logps, ref_logps, **like) -> jax.Array:
   return logps - ref_logps
 
 
-def floats(function: str, **arrays) -> tuple[jax.Array, ...]:
+def floats(function: str, /, **arrays) -> tuple[jax.Array, ...]:
   """Checks that the arrays share one shape and casts them to float32."""
   checks.same_shape(function, **arrays)
   return numerics.to_float32(*arrays.values())
 
 
-def token_counts(function: str, like, **lengths) -> tuple[jax.Array, ...]:
+def token_counts(function: str, like, /, **lengths) -> tuple[jax.Array, ...]:
   """Lengths as float32 of at least 1, checked against `like`'s shape.
 
   An empty response (truncated away) then divides by 1, not by 0.
@@ -97,7 +97,7 @@ def masked_tokens(
   return *(jnp.where(kept, x, 0.0) for x in arrays), kept
 
 
-def per_example(function: str, like, **values) -> tuple[jax.Array, ...]:
+def per_example(function: str, like, /, **values) -> tuple[jax.Array, ...]:
   """Keywords that are one number or one number an example, as floats."""
   shape = jnp.shape(like)
   for name, value in values.items():
@@ -111,7 +111,7 @@ def per_example(function: str, like, **values) -> tuple[jax.Array, ...]:
   )
 
 
-def same_rows(function: str, **arrays) -> None:
+def same_rows(function: str, /, **arrays) -> None:
   """Checks that token arrays [B, T] and [B, U] share their leading axes."""
   (first, like), *rest = arrays.items()
   for name, value in rest:

@@ -17,16 +17,22 @@ def _capped_exp(x: jax.Array) -> jax.Array:
   return jnp.exp(jnp.minimum(x, _LARGEST_EXPONENT))
 
 
-def _reward_shape(u: jax.Array, divergence: str, alpha) -> jax.Array:
-  """f' of the log-ratio u, up to a constant that a margin cancels."""
+def _reward_gap(c: jax.Array, r: jax.Array, divergence: str, alpha):
+  """f'(c) - f'(r) of two log-ratios."""
   if divergence == "reverse_kl":
-    return u
+    return c - r
   if divergence == "forward_kl":
-    return -_capped_exp(-u)
+    return _capped_exp(-r) - _capped_exp(-c)
   if divergence == "js":
-    return jax.nn.log_sigmoid(u)
-  # (1 - exp(-alpha u)) / alpha: expm1 keeps precision as alpha goes to 0.
-  return -jnp.expm1(jnp.minimum(-alpha * u, _LARGEST_EXPONENT)) / alpha
+    return jax.nn.log_sigmoid(c) - jax.nn.log_sigmoid(r)
+
+  # expm1 keeps precision as alpha goes to 0. Where both sides are held their
+  # difference is 0, and stays it: alpha divides afterwards, or a compiler may
+  # fuse one side's product into the difference and leave its rounding.
+  def side(u):
+    return jnp.expm1(jnp.minimum(-alpha * u, _LARGEST_EXPONENT))
+
+  return (side(r) - side(c)) / alpha
 
 
 def f_dpo(
@@ -78,9 +84,7 @@ def f_dpo(
   c, r = base.log_ratios(
     "f_dpo", chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps
   )
-  gap = _reward_shape(c, divergence, alpha) - _reward_shape(
-    r, divergence, alpha
-  )
+  gap = _reward_gap(c, r, divergence, alpha)
   return -jax.nn.log_sigmoid(beta * gap)
 
 

@@ -3,18 +3,34 @@
 """Losses that stay unbiased when labels are flipped at a known rate."""
 
 import jax
+import numpy as np
 
 from prefjax.core import checks, numerics
 from prefjax.losses import base
 
 
-def _unbiased(margin, epsilon) -> jax.Array:
+def _excess(function: str, like, epsilon) -> jax.Array:
+  """e / (1 - 2 e), () or like `like`.
+
+  In double precision where e is a number of the host: near 0.5 the rounding
+  of e itself is what the quotient magnifies.
+  """
+  if not isinstance(epsilon, jax.Array):
+    epsilon = np.asarray(epsilon, np.float64)
+  base.per_example(function, like, epsilon=epsilon)
+  (excess,) = base.per_example(
+    function, like, excess=epsilon / (1 - 2 * epsilon)
+  )
+  return excess
+
+
+def _unbiased(margin, excess) -> jax.Array:
   """((1 - e) L(h) - e L(-h)) / (1 - 2 e) for the logistic loss L.
 
   This is smoothing by the negative amount -e / (1 - 2 e), and so runs the
   very code of `dpo`; at e = 0 it is the same to the last bit.
   """
-  return numerics.soft_log_sigmoid_loss(margin, -epsilon / (1 - 2 * epsilon))
+  return numerics.soft_log_sigmoid_loss(margin, -excess)
 
 
 def rdpo(
@@ -62,8 +78,7 @@ def rdpo(
   c, r = base.log_ratios(
     "rdpo", chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps
   )
-  (epsilon,) = base.per_example("rdpo", c, epsilon=epsilon)
-  return _unbiased(beta * (c - r), epsilon)
+  return _unbiased(beta * (c - r), _excess("rdpo", c, epsilon))
 
 
 def rdpo_gradient_weight(
@@ -106,8 +121,7 @@ def rdpo_gradient_weight(
   c, r = base.log_ratios(
     name, chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps
   )
-  (epsilon,) = base.per_example(name, c, epsilon=epsilon)
-  return jax.nn.sigmoid(-beta * (c - r)) + epsilon / (1 - 2 * epsilon)
+  return jax.nn.sigmoid(-beta * (c - r)) + _excess(name, c, epsilon)
 
 
 def robust_bt(chosen_rewards, rejected_rewards, *, epsilon=0.1) -> jax.Array:
@@ -141,8 +155,7 @@ def robust_bt(chosen_rewards, rejected_rewards, *, epsilon=0.1) -> jax.Array:
     chosen_rewards=chosen_rewards,
     rejected_rewards=rejected_rewards,
   )
-  (epsilon,) = base.per_example("robust_bt", chosen, epsilon=epsilon)
-  return _unbiased(chosen - rejected, epsilon)
+  return _unbiased(chosen - rejected, _excess("robust_bt", chosen, epsilon))
 
 
 def noise_corrected(losses, swapped_losses, *, epsilon=0.1) -> jax.Array:
@@ -173,6 +186,5 @@ def noise_corrected(losses, swapped_losses, *, epsilon=0.1) -> jax.Array:
   losses, swapped_losses = base.floats(
     "noise_corrected", losses=losses, swapped_losses=swapped_losses
   )
-  (epsilon,) = base.per_example("noise_corrected", losses, epsilon=epsilon)
-  kept, swapped = (1 - epsilon) * losses, epsilon * swapped_losses
-  return (kept - swapped) / (1 - 2 * epsilon)
+  excess = _excess("noise_corrected", losses, epsilon)
+  return (1 + excess) * losses - excess * swapped_losses

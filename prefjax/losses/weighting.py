@@ -35,9 +35,13 @@ def log_collision_probability(logits) -> jax.Array:
       "log_collision_probability: logits has shape (), expected [..., V]"
     )
   (logits,) = numerics.to_float32(logits)
-  return jax.nn.logsumexp(2 * logits, axis=-1) - 2 * jax.nn.logsumexp(
-    logits, axis=-1
-  )
+  # Relative to the likeliest token, which counts 1: of a confident policy both
+  # sums are all but 1, and their logarithms would cancel.
+  top = jnp.argmax(logits, axis=-1, keepdims=True)
+  gaps = logits - jnp.take_along_axis(logits, top, axis=-1)
+  others = jnp.where(jnp.arange(logits.shape[-1]) == top, -jnp.inf, gaps)
+  alone, twice = (jnp.sum(jnp.exp(k * others), axis=-1) for k in (1, 2))
+  return jnp.log1p(twice) - 2 * jnp.log1p(alone)
 
 
 def wpo_weights(token_logps, log_collision, mask) -> jax.Array:

@@ -48,7 +48,7 @@ from prefjax.rewards.relevance import (
   tokenize_words,
 )
 from prefjax.rewards.tool_rewards import tool_reward
-from prefjax.rewards.tools import TOOLS, Tool
+from prefjax.rewards.tools import TOOLS, Tool, code_tool, lookup_tool
 from prefjax.rewards.votes import debias_order_votes
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
   "attribute_log_likelihood",
   "attribute_reward",
   "calculator",
+  "code_tool",
   "check_calculation",
   "clean_response",
   "day_difference",
@@ -74,6 +75,7 @@ __all__ = [
   "get",
   "judge_probabilities",
   "length_incentive",
+  "lookup_tool",
   "maths_equal",
   "mean_pool",
   "ngram_diversity",

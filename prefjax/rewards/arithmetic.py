@@ -27,6 +27,14 @@ _UNARY: dict[type, Callable[[float], float]] = {
 
 
 def _value(node: ast.AST) -> float:
+  value = _raw(node)
+  # At every step: what divides by an infinity is finite again.
+  if not math.isfinite(value):
+    raise ValueError("a number overflows")
+  return value
+
+
+def _raw(node: ast.AST) -> float:
   if isinstance(node, ast.Expression):
     return _value(node.body)
   if isinstance(node, ast.Constant) and type(node.value) in (int, float):
@@ -62,7 +70,7 @@ def calculator(*, expression: str) -> float:
     raise ValueError(f"calculator: over {_MAX_TEXT} characters")
   try:
     tree = ast.parse(expression.strip(), mode="eval")
-    value = _value(tree)
+    return _value(tree)
   except (
     SyntaxError,
     ZeroDivisionError,
@@ -75,9 +83,6 @@ def calculator(*, expression: str) -> float:
     raise ValueError(
       f"calculator: {expression[:60]!r} has no value ({reason})"
     ) from None
-  if not math.isfinite(value):
-    raise ValueError(f"calculator: {expression[:60]!r} is no finite number")
-  return value
 
 
 def _equal(a: float, b: float) -> bool:

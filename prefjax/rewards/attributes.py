@@ -71,7 +71,9 @@ def attribute_log_likelihood(
   checks.same_shape(name, predictions=predictions, attributes=attributes)
   predictions, grid = numerics.to_float32(predictions, jnp.asarray(levels))
   grid = grid.reshape((1,) * predictions.ndim + (-1,))
-  energy = -jnp.square(grid - predictions[..., None]) / (2 * scale**2)
+  # Without the square of the prediction, which all levels share and which
+  # would take the digits of a large one.
+  energy = grid * (2 * predictions[..., None] - grid) / (2 * scale**2)
   logps = jax.nn.log_softmax(energy, axis=-1)
   index = jnp.asarray(attributes)[..., None]
   return jnp.sum(jnp.take_along_axis(logps, index, axis=-1)[..., 0], axis=-1)

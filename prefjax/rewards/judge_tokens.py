@@ -12,7 +12,7 @@ from prefjax.rewards import sequences
 
 TEMPLATE = (
   "Question:\n{prompt}\n\nAnswer 1:\n{first}\n\nAnswer 2:\n{second}\n\nWhich"
-  " answer is better, 1 or 2?\nThe better one is answer"
+  " answer is better, 1 or 2?\nThe better one is answer "
 )
 
 
@@ -40,7 +40,7 @@ def judge_probabilities(
   texts_2: Sequence[str],
   *,
   template: str = TEMPLATE,
-  options: Sequence[str] = (" 1", " 2"),
+  options: Sequence[str] = ("1", "2"),
   max_prompt: int = 2048,
   batch_size: int = 8,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +55,8 @@ def judge_probabilities(
     texts_1: N texts, shown first.
     texts_2: N texts, shown second.
     template: with {prompt}, {first} and {second}.
-    options: how the two are named after the template.
+    options: how the two are named after the template, which is tokenised
+      together with them (a space at its end is a part of their token).
     max_prompt: longer questions lose their beginning.
     batch_size: questions of a batch.
 

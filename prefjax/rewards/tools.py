@@ -116,7 +116,7 @@ TOOLS: dict[str, Tool] = {
 }
 
 
-def lookup_tool(name: str, table: Mapping[str, str]) -> Tool:
+def lookup_tool(table: Mapping[str, str], *, name: str = "Lookup") -> Tool:
   """A tool that looks its argument up in a table, without case.
 
   It stands for anything that is a table: weather of places, an encyclopedia's

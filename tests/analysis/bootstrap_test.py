@@ -117,3 +117,10 @@ def test_bad_options_are_refused(keywords):
     analysis.win_rate(0, [1.0], [1.0], tie_band=-1)
   with pytest.raises(ValueError, match="1 items before"):
     analysis.paired_difference(0, [1.0], [1.0, 2.0])
+
+
+def test_a_list_of_numbers_is_an_array():
+  numbers = [1.0, 2.0, 3.0, 5.0]
+  assert analysis.bootstrap_interval(
+    0, numbers, statistic=np.mean
+  ) == analysis.bootstrap_interval(0, np.asarray(numbers), statistic=np.mean)

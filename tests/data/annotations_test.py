@@ -116,3 +116,22 @@ def test_replies_that_do_not_parse_are_asked_again():
     feedback.annotate(
       None, ["p"], [], aspects={}, parse=data.parse_annotation, shuffle_key=0
     )
+
+
+def test_reasons_follow_their_responses():
+  def judge(asked):
+    texts = asked.split("|")[1:]
+    return "\n\n".join(
+      f"Rating: {len(text)}\nRationale: of {text}" for text in texts
+    )
+
+  out = feedback.annotate(
+    judge,
+    ["p"] * 5,
+    [["a", "bb", "ccc"]] * 5,
+    aspects={"honesty": _question},
+    shuffle_key=3,
+  )
+  assert out["rationales"] == [[["of a"], ["of bb"], ["of ccc"]]] * 5
+  np.testing.assert_array_equal(out["ratings"][..., 0], [[1, 2, 3]] * 5)
+  assert data.parse_rationales(text="Rating: 1\n\nRationale: x") == ["", "x"]

@@ -146,3 +146,15 @@ def test_conversations():
   assert prompt_variants.add_instructions("Go.", []) == "Go."
   with pytest.raises(errors.DataError, match="no user message"):
     prompt_variants.add_instructions(prompt[1:2], ["A."])
+
+
+def test_a_constraint_is_believed_for_what_it_checks():
+  """One that every response meets makes no prompt better than another."""
+  always = data.Constraint(
+    name="always",
+    make=lambda key, response, satisfied: {},
+    text=lambda params: "Do as you like.",
+    check=lambda response, params: True,
+  )
+  for seed in range(5):
+    assert data.build_mapl_intra(seed, "q", "an answer", [always]) is None

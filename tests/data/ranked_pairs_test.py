@@ -140,3 +140,10 @@ def test_errors():
     data.make_ranked_pairs(scores, mask[:, :4])
   with pytest.raises(ValueError, match="max_pairs=-1"):
     data.reasoning_pairs(mask, mask, max_pairs=-1)
+
+
+def test_a_score_of_minus_infinity_is_above_a_missing_one():
+  found = data.make_ranked_pairs([[0, -np.inf, 1]], [[0, 1, 1]], scheme="all")
+  np.testing.assert_array_equal(found["chosen_idx"], [[2, -1, -1]])
+  np.testing.assert_array_equal(found["rejected_idx"], [[1, -1, -1]])
+  np.testing.assert_array_equal(found["valid"], [[1, 0, 0]])

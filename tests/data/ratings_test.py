@@ -144,3 +144,14 @@ def test_models_and_principles():
     data.sample_principles(0, ["flam"])
   with pytest.raises(ValueError, match="sample_models: k=8"):
     data.sample_models(0, 3, num_models=7, k=8)
+
+
+def test_no_response_at_all():
+  scores = np.zeros((2, 0))
+  for found in (
+    data.best_worst(scores),
+    data.best_random(0, scores),
+    data.max_vs_random_pairs(0, scores, scores),
+  ):
+    for values in found.values():
+      np.testing.assert_array_equal(values, [0, 0])

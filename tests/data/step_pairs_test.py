@@ -105,3 +105,8 @@ def test_errors_name_field_and_fix():
     data.make_step_pairs(RECORD, 3, [], [])
   with pytest.raises(errors.DataError, match="2 values in correct, expected 1"):
     data.make_step_pairs(RECORD, 0, ["x"], [1, 1])
+
+
+def test_no_step_has_no_error():
+  none = np.zeros((2, 0))
+  np.testing.assert_array_equal(data.first_error_step(none, none), [-1, -1])

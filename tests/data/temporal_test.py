@@ -149,3 +149,8 @@ def test_schedule():
   assert stages[0]["name"] == "magnitude_4"
   with pytest.raises(ValueError, match="difficulty_schedule: magnitude=0"):
     data.difficulty_schedule((0,))
+
+
+def test_at_least_one_clip_is_kept():
+  found = data.num_kept_clips([0, 1, 7, 8], magnitude=4)
+  np.testing.assert_array_equal(found, [1, 1, 1, 2])

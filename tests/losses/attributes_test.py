@@ -163,3 +163,16 @@ def test_errors():
     losses.strength_bt(*arrays[:3, 0], variant="log")
   with pytest.raises(ValueError, match="attribute_log_likelihood: scale=0"):
     rewards.attribute_log_likelihood(arrays[0], arrays[0], scale=0)
+
+
+@pytest.mark.parametrize("prediction", [-9876.54, 1234.567, 9876.54])
+def test_far_predictions_keep_their_digits(prediction):
+  levels = np.arange(5.0)
+  energy = -((levels - np.float64(np.float32(prediction))) ** 2) / 0.5
+  energy -= energy.max()
+  expected = energy - np.log(np.exp(energy).sum())
+  for index in range(5):
+    found = rewards.attribute_log_likelihood(
+      np.full((1, 1), prediction), np.full((1, 1), index), scale=0.5
+    )
+    np.testing.assert_allclose(found, expected[[index]], rtol=1e-6, atol=1e-6)

@@ -116,3 +116,12 @@ def test_errors():
     losses.sequential_kl(
       np.zeros((2, 3, 5)), np.zeros((2, 3, 5)), np.ones((2, 4))
     )
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.3, 0.5, 0.7, 1.0])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_two_held_exponents_cancel_compiled_too(alpha, rows):
+  sides = [-10947.797, -15701.44, -947.797, -5701.44]
+  pair = [np.full(rows, side, np.float32) for side in sides]
+  run = jax.jit(lambda *p: losses.f_dpo(*p, divergence="alpha", alpha=alpha))
+  np.testing.assert_allclose(run(*pair), np.log(2), rtol=1e-6)

@@ -96,3 +96,10 @@ def test_errors():
     ValueError, match=r"rpo: chosen_lengths has shape \(2,\), expected \(6,\)"
   ):
     losses.rpo(*pair, LENGTHS[:2])
+
+
+def test_terms_may_have_any_name():
+  terms = {name: np.ones(2, np.float32) for name in ("function", "like")}
+  np.testing.assert_array_equal(
+    losses.weighted_sum(terms, {"function": 1.0, "like": 2.0}), [3, 3]
+  )

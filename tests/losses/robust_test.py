@@ -109,3 +109,45 @@ def test_rates_of_a_wrong_shape_are_refused():
     ValueError, match=r"rdpo: epsilon has shape \(2,\), expected \(\) or \(6,\)"
   ):
     losses.rdpo(*loss_inputs.pair(), epsilon=np.zeros(2))
+
+
+@pytest.mark.parametrize(
+  "kind",
+  [
+    np.float32,
+    np.float64,
+    np.array,
+    jax.numpy.asarray,
+    lambda e: jax.numpy.asarray([0.1, e]),
+  ],
+)
+def test_a_rate_of_a_half_is_refused_of_any_kind(kind):
+  pair = [np.asarray([-1.0, -2.0], np.float32)] * 4
+  for run in (losses.rdpo, losses.rdpo_gradient_weight):
+    with pytest.raises(ValueError, match="epsilon=0.5 .*outside"):
+      run(*pair, epsilon=kind(0.5))
+  with pytest.raises(ValueError, match="epsilon=0.5 .*outside"):
+    losses.robust_bt(*pair[:2], epsilon=kind(0.5))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.array, jax.numpy.asarray])
+def test_no_smoothing_is_refused_of_any_kind(kind):
+  pair = [np.asarray([-1.0, -2.0], np.float32)] * 4
+  with pytest.raises(ValueError, match="label_smoothing=0.0 .*outside"):
+    losses.exo_pair(*pair, label_smoothing=kind(0.0))
+
+
+@pytest.mark.parametrize("epsilon", [0.49, 0.499, 0.4999])
+def test_rates_near_a_half_keep_their_digits(epsilon):
+  pair = [np.asarray([x], np.float32) for x in (-1.0, -2.0, -1.5, -1.75)]
+  h = 0.1 * 0.75
+  log_s, log_not = -np.log1p(np.exp(-h)), -np.log1p(np.exp(h))
+  expected = -((1 - epsilon) * log_s - epsilon * log_not) / (1 - 2 * epsilon)
+  np.testing.assert_allclose(
+    losses.rdpo(*pair, epsilon=epsilon), expected, rtol=2e-6
+  )
+  np.testing.assert_allclose(
+    losses.rdpo_gradient_weight(*pair, epsilon=epsilon),
+    1 / (1 + np.exp(h)) + epsilon / (1 - 2 * epsilon),
+    rtol=2e-6,
+  )

@@ -78,3 +78,25 @@ def test_errors():
     losses.wpo(*pair, ones, ones[:2])
   with pytest.raises(ValueError, match="wpo: max_weight=0"):
     losses.wpo(*pair, ones, ones, max_weight=0)
+
+
+@pytest.mark.parametrize(
+  "logits",
+  [
+    [35.765625, -24.40625, 44.671875, 16.0625, -16.46875, 6.125, -46.03125],
+    [12.75, 7.5, 7.484375, -10.203125, -1.703125, -3.046875, 2.65625],
+    [199.28125, 199.53125, 199.484375, 201.171875, 200.984375, 201.28125],
+    [-1000.0, -1000.5, -999.25, -1003.0],
+    [0.0, -np.inf, 1.0],
+    [3.0, 3.0, 3.0],
+  ],
+)
+def test_collision_probability_keeps_its_digits(logits):
+  p = np.exp(np.asarray(logits, np.float64) - np.max(logits))
+  p /= p.sum()
+  found, grad = jax.value_and_grad(losses.log_collision_probability)(
+    np.asarray(logits, np.float32)
+  )
+  np.testing.assert_allclose(found, np.log(np.sum(p**2)), rtol=2e-6)
+  expected = 2 * p**2 / np.sum(p**2) - 2 * p
+  np.testing.assert_allclose(grad, expected, rtol=1e-5, atol=1e-6)

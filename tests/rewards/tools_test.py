@@ -147,7 +147,7 @@ def test_translation_takes_the_longest_phrase():
 def test_tables(tmp_path):
   path = tmp_path / "weather.json"
   path.write_text('{"Paris": "rain"}')
-  tool = tools.lookup_tool("Weather", tools.read_table(path))
+  tool = tools.lookup_tool(tools.read_table(path), name="Weather")
   assert tool.name == "Weather"
   assert tool(' "paris". ') == "rain" and tool("Rome") == tools.FAILED
   for text in ("[1]", '{"a": 1}', "{", ""):
@@ -273,3 +273,12 @@ def test_unknown_tools_and_endless_calls_end():
   assert traces[0].count(actions.START_OBSERVATION) == 2
   with pytest.raises(errors.DataError, match="2 responses for 1 prompts"):
     tool_rewards.tool_reward(_Adder().model(), {}, ["a"], ["b", "c"])
+
+
+@pytest.mark.parametrize(
+  "expression",
+  ["1/(1e308*10)", "1/1e400", "5%1e400", "5//(1e308*10)", "(1e308*10)**0"],
+)
+def test_an_overflow_on_the_way_is_one(expression):
+  with pytest.raises(ValueError, match="overflows"):
+    rewards.calculator(expression=expression)

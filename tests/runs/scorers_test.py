@@ -203,8 +203,8 @@ def test_a_local_judge_compares_in_both_orders(folder):
     k = len(row["scores"])
     assert sum(row["scores"]) == pytest.approx(k / 2)
   assert rows[0]["scores"][0] != 0.5
-  # Both options of a byte tokenizer begin with the same token, a space.
-  alike = scorers.make("judge", sources(folder), {})
+  # To a byte tokenizer both begin with the same token, a space.
+  alike = scorers.make("judge", sources(folder), {"options": [" 1", " 2"]})
   with pytest.raises(errors.DataError, match="do not differ"):
     alike.score(read_all(folder)[:1])
 

@@ -160,7 +160,7 @@ def _local_judge(
   reader: models.Reader,
   *,
   template: str = rewards.judge_tokens.TEMPLATE,
-  options: tuple[str, ...] = (" 1", " 2"),
+  options: tuple[str, ...] = ("1", "2"),
   least: float = 1e-6,
 ) -> judges.Judge:
   def probabilities(prompts, first, second):

@@ -302,7 +302,7 @@ def judge_encoder(reader: Reader):
     if not reader.is_chat():
       return sequences.encode_text(reader.policy.tokenizer, text, options)
     encoded = reader.encode(
-      [{"role": "user", "content": text}],
+      [{"role": "user", "content": text.rstrip()}],
       [[{"role": "assistant", "content": o.strip()}] for o in options],
     )
     return encoded.prompt_ids, encoded.responses
