@@ -39,7 +39,8 @@ def log_collision_probability(logits) -> jax.Array:
   # sums are all but 1, and their logarithms would cancel.
   top = jnp.argmax(logits, axis=-1, keepdims=True)
   gaps = logits - jnp.take_along_axis(logits, top, axis=-1)
-  others = jnp.where(jnp.arange(logits.shape[-1]) == top, -jnp.inf, gaps)
+  place = jax.lax.broadcasted_iota(top.dtype, gaps.shape, gaps.ndim - 1)
+  others = jnp.where(place == top, -jnp.inf, gaps)
   alone, twice = (jnp.sum(jnp.exp(k * others), axis=-1) for k in (1, 2))
   return jnp.log1p(twice) - 2 * jnp.log1p(alone)
 
