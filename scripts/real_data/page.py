@@ -23,6 +23,32 @@ def _about_training(row: dict[str, Any]) -> list[str]:
   return lines
 
 
+def _against_a_coin(sets: dict[str, Any]) -> list[str]:
+  """Which sets each scorer ranks better or worse than a coin."""
+  lines = [
+    "## Against a coin",
+    "",
+    "Sets whose interval lies above 0.5, and below it. One interval in twenty",
+    "does by chance.",
+    "",
+    "| scorer | sets | above | below |",
+    "|---|---:|---|---|",
+  ]
+  for scorer in scorers.NAMES:
+    found = {
+      name: row["scorers"][scorer]
+      for name, row in sets.items()
+      if scorer in row["scorers"]
+    }
+    if not found:
+      continue
+    above = [name for name, cell in found.items() if cell["low"] > 0.5]
+    below = [name for name, cell in found.items() if cell["high"] < 0.5]
+    cells = (", ".join(names) or "none" for names in (above, below))
+    lines.append(f"| {scorer} | {len(found)} | {' | '.join(cells)} |")
+  return [*lines, ""]
+
+
 def page(table: dict[str, Any]) -> str:
   """docs/real-data.md."""
   rows = table["sets"].values()
@@ -45,6 +71,7 @@ def page(table: dict[str, Any]) -> str:
       "set, the first prompts by the hash of their ids.",
       "",
     ]
+  text += _against_a_coin(table["sets"])
   for name, row in table["sets"].items():
     if not row["scorers"]:
       continue

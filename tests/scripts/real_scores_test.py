@@ -66,6 +66,7 @@ def test_a_table_is_written_and_never_measured_again(tmp_path, capsys):
   assert "random on llmbar" in said and "length on" not in said
   page = (tmp_path / "real-data.md").read_text()
   assert "| length | 0.900 [" in page and "| random | " in page
+  assert "| length | 1 | llmbar | none |" in page  # against a coin
 
 
 def test_an_unknown_scorer_is_refused(tmp_path, capsys):
