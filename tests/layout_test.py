@@ -31,7 +31,7 @@ ARROWS = {
   "search": "core kernels models generation rewards",
   "rl": "core losses kernels",
   "selection": "core losses kernels models analysis",
-  "feedback": "core losses",
+  "feedback": "core losses data",
   "analysis": "core losses",
   "checkpoint": "core",
   "methods": "core losses kernels models rl selection",

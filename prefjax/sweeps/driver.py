@@ -171,7 +171,13 @@ class Sweep:
           waiting, orphans = [], []
         while waiting and len(going) + len(orphans) < self._parallel:
           run = waiting.pop(0)
-          handle = self._start(run)
+          # Seen anew: what a sweep that was killed had left going may have
+          # ended since the list was made, and is not begun a second time.
+          status = self.status(run)
+          if status == "done":
+            self._ended(run)
+            continue
+          handle = None if status == "running" else self._start(run)
           if handle is None:
             # Left by a sweep that was killed; its own process goes on.
             self._say(f"{run.name}: still running, waiting for it")

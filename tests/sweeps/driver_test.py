@@ -125,8 +125,18 @@ def test_a_run_that_was_killed_after_its_end_is_done(tmp_path, last, is_done):
   sweep = support.sweep(tmp_path, [run], seconds=0)
   assert sweep.status(run) == ("done" if is_done else "pending")
   assert sweep.drive() == 0
-  started = (folder / "events.txt").exists()
+  started = support.events(tmp_path, run).count("start") > 1
   assert started != is_done
+
+
+def test_what_ends_before_its_turn_is_not_begun_again(tmp_path):
+  """A job of a sweep that was killed, still going when the list is made."""
+  sweep = support.sweep(tmp_path, support.runs(1), seconds=0)
+  assert sweep.drive() == 0
+  seen, status = ["running"], sweep.status
+  sweep.status = lambda run: seen.pop() if seen else status(run)
+  assert sweep.drive() == 0 and not seen
+  assert support.events(tmp_path, sweep.runs[0]) == ["start", "done"]
 
 
 def test_a_failed_run_is_named_and_tried_again(tmp_path, capsys):

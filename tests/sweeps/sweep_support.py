@@ -6,23 +6,25 @@ python sweep_support.py WORKDIR [NUMBER [ENGINE]]
 drives NUMBER runs (six), two at a time, locally or through an engine
 """
 
+import json
 import pathlib
 import sys
 
 from prefjax.sweeps import driver, plan, queues, runner
 
-# Writes what happens to events.txt, and takes a moment.
+# Begins and ends its event log as a run does, and takes a moment. One write
+# tells both the sweep and the tests that it is done: killed after it, it is.
 _JOB = """
-import pathlib, sys, time
-folder = pathlib.Path(sys.argv[1])
+import json, pathlib, sys, time
+folder, status = pathlib.Path(sys.argv[1]), int(sys.argv[3])
 folder.mkdir(parents=True, exist_ok=True)
-def say(word):
-  with (folder / "events.txt").open("a") as file:
-    file.write(word + "\\n")
-say("start")
+def say(**event):
+  with (folder / "events.jsonl").open("a") as file:
+    file.write(json.dumps(event) + "\\n")
+say(event="start")
 time.sleep(float(sys.argv[2]))
-say("done")
-sys.exit(int(sys.argv[3]))
+say(event="stop", reason="done" if status == 0 else "error", status=status)
+sys.exit(status)
 """
 
 
@@ -69,8 +71,11 @@ def sweep(
 
 def events(workdir: pathlib.Path, run: plan.Planned) -> list[str]:
   """What a run's jobs wrote."""
-  path = driver.run_folder(workdir, run) / "events.txt"
-  return path.read_text().split() if path.is_file() else []
+  path = driver.run_folder(workdir, run) / "events.jsonl"
+  if not path.is_file():
+    return []
+  rows = [json.loads(line) for line in path.read_text().splitlines()]
+  return [{"stop": "done"}.get(row["event"], row["event"]) for row in rows]
 
 
 def queue(engine: str) -> runner.Runner:
