@@ -32,12 +32,11 @@ def _with_mask(function: str, mask, **arrays) -> tuple[np.ndarray, ...]:
   return value, kept.astype(bool)
 
 
-def _some_response(scores, kept) -> tuple[np.ndarray, np.ndarray]:
-  """Both [B, K] with one missing response where K is 0."""
-  if scores.shape[1]:
-    return scores, kept
-  shape = (len(scores), 1)
-  return np.zeros(shape), np.zeros(shape, bool)
+def _some_response(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+  """Arrays [B, K]; where K is 0 with one response that a mask leaves out."""
+  if arrays[0].shape[1]:
+    return arrays
+  return tuple(np.zeros((len(a), 1), a.dtype) for a in arrays)
 
 
 def aspect_mean(
@@ -231,8 +230,7 @@ def max_vs_random_pairs(
   checks.rank(name, 2, scores=scores)
   scores, kept = _with_mask(name, mask, scores=scores)
   checks.same_shape(name, scores=scores, lengths=lengths)
-  scores, kept = _some_response(scores, kept)
-  lengths = np.asarray(lengths) if np.size(lengths) else np.zeros(scores.shape)
+  scores, kept, lengths = _some_response(scores, kept, np.asarray(lengths))
   draw = prng.host_generator(key, name)
   rows = len(scores)
   order = draw.random(scores.shape)
