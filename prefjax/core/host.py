@@ -4,6 +4,7 @@
 
 import ctypes
 import functools
+import pathlib
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -78,6 +79,15 @@ def options_for(
       )
     options[name] = value
   return options or None
+
+
+@functools.cache
+def has_matrix_units() -> bool:
+  """Whether this machine's CPU multiplies tiles of bfloat16 (AMX)."""
+  try:
+    return " amx_bf16 " in pathlib.Path("/proc/cpuinfo").read_text()
+  except OSError:
+    return False  # no such file but on Linux
 
 
 def keep_memory() -> bool:

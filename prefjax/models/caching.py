@@ -34,7 +34,8 @@ class Kept(NamedTuple):
   """Keys and values of a layer, or of a stack of layers.
 
   On CPUs bfloat16 is kept as 16-bit words: XLA would turn a whole cache into
-  float32 and back to write one token into it.
+  float32 and back to write one token into it. What `unstack_cache` returns
+  has keys [..., h, T], as a query is multiplied with them fastest there.
   """
 
   keys: jax.Array
@@ -65,7 +66,12 @@ class Cache(NamedTuple):
   @property
   def slots(self) -> int:
     """Room for the tokens of a continuation, T."""
-    return jax.tree.leaves(self.own)[0].shape[-2]
+    first = jax.tree.leaves(self.own, is_leaf=_is_kept)[0]
+    return first.values.shape[-2]
+
+
+def _is_kept(node: Any) -> bool:
+  return isinstance(node, Kept)
 
 
 def _beside(cache: Cache):
@@ -74,7 +80,7 @@ def _beside(cache: Cache):
     lambda prompt, own: (prompt, own),
     cache.prompt,
     cache.own,
-    is_leaf=lambda node: isinstance(node, Kept),
+    is_leaf=_is_kept,
   )
 
 
@@ -82,6 +88,28 @@ def _keep(x: jax.Array, dtype) -> jax.Array:
   """[N, (S,) T, G, h] as it lies in a cache."""
   x = jnp.moveaxis(x, -2, 1).astype(dtype)
   return layer_scan.to_words(x) if layer_scan.pays(dtype) else x
+
+
+def _turned(kept: Kept) -> Kept:
+  """The last two axes of the keys exchanged."""
+  return kept._replace(keys=jnp.swapaxes(kept.keys, -1, -2))
+
+
+def _put(own: Kept, new: Kept, at: jax.Array | int, loose: bool) -> Kept:
+  """`own` with the tokens of `new` from slot `at` on."""
+
+  def put(whole: jax.Array, part: jax.Array, axis: int) -> jax.Array:
+    if part.ndim > whole.ndim:  # a single continuation has no axis S
+      part = jnp.squeeze(part, axis=-3)
+    axis += whole.ndim
+    return jax.lax.dynamic_update_slice_in_dim(whole, part, at, axis)
+
+  if loose:
+    new = _turned(new)
+  return Kept(
+    put(own.keys, new.keys, -1 if loose else -2),
+    put(own.values, new.values, -2),
+  )
 
 
 def _source(kept: Kept, mask: jax.Array, dtype) -> attention.Source:
@@ -183,7 +211,9 @@ def unstack_cache(config: Config, cache: Cache) -> Cache:
   if not unstacked.pays():
     return cache
   prompt, own = (
-    unstacked.apart(part, config.num_blocks)
+    jax.tree.map(
+      _turned, unstacked.apart(part, config.num_blocks), is_leaf=_is_kept
+    )
     for part in (cache.prompt, cache.own)
   )
   return cache._replace(prompt=prompt, own=own)
@@ -233,6 +263,9 @@ def extend(
   # Stacked caches would be copied by a scan that hands them back: there the
   # new tokens are a source of their own, and written after all layers.
   at_once = isinstance(params["blocks"], tuple)
+  if at_once:
+    pinned, tokens = unstacked.pinned(cache.prompt, tokens)
+    cache = cache._replace(prompt=pinned)
   slots = jnp.arange(p)
   if began is None:
     fresh, at = start + jnp.arange(c), start  # slots
@@ -255,14 +288,6 @@ def extend(
     places = (counts[:, None, None] + fresh).reshape(n * s, c)
   tables = layouts.rotary(config, places, rows(cache.lengths))
 
-  def put(own: jax.Array, new: jax.Array) -> jax.Array:
-    if s == 1:
-      new = jnp.squeeze(new, axis=-3)
-    return jax.lax.dynamic_update_slice_in_dim(own, new, at, own.ndim - 2)
-
-  def split(own: jax.Array) -> jax.Array:  # [N, G, (S,) T, h]
-    return own if s > 1 else own[:, :, None]
-
   def make(slot: config_lib.Slot):
     to_prompt = attention.causal(p + fresh, slots, slot.window)
     if began is None:
@@ -281,11 +306,13 @@ def extend(
       q, key, v = (a.reshape(n, s, *a.shape[1:]) for a in (q, key, v))
       new = Kept(_keep(key, cache_dtype), _keep(v, cache_dtype))
       if at_once:
-        own = new = jax.tree.map(put, own, new)
+        own = new = _put(own, new, at, True)
+        # XLA folds this into the products.
+        prompt, own = _turned(prompt), _turned(own)
       wide = jnp.promote_types(q.dtype, cache_dtype)
       sources = [
         _source(prompt, to_prompt, wide),
-        _source(jax.tree.map(split, own), to_own, wide),
+        _source(own, to_own, wide),
       ]
       if not at_once:
         newest = (a.astype(wide) for a in (key, v))
@@ -308,5 +335,10 @@ def extend(
   )
 
   if not at_once:
-    new = jax.tree.map(put, cache.own, new)
+    new = jax.tree.map(
+      lambda own, new: _put(own, new, at, False),
+      cache.own,
+      new,
+      is_leaf=_is_kept,
+    )
   return x.reshape(n, s, c, -1), cache._replace(own=new)

@@ -165,6 +165,7 @@ def run(
   lora, caches = lora or {}, caches or {}
   size = len(config.pattern)
   is_unstacked = isinstance(params["blocks"], tuple)
+  transposed = is_unstacked and unstacked.lie_transposed(params)
 
   def layer(slot, x, index, weights, adapter, cache):
     folded = None
@@ -172,7 +173,7 @@ def run(
       folded = jax.vmap(lambda k: jax.random.fold_in(k, index))(keys)
     mix = functools.partial(mixes[slot], cache=cache)
     view = modules.View(
-      lora_lib.Adapter(spec, adapter, folded), spread, transposed=is_unstacked
+      lora_lib.Adapter(spec, adapter, folded), spread, transposed=transposed
     )
     x, kept = _merge(config, "layer", weights)(x, mix, view)
     return (x if spread is None else spread.pin(x)), kept

@@ -5,8 +5,8 @@
 A scan cuts each layer's weights out of a stack. XLA's CPU compiler copies
 them before it multiplies (and bfloat16 by way of float32), which takes longer
 than to multiply them with the few rows of a decoding step. Here every layer
-has arrays of its own, and matrices lie [outputs, inputs], the order in which
-few rows are multiplied fastest.
+has arrays of its own. Where a CPU has units for matrices, those of bfloat16
+lie [outputs, inputs], the order in which they multiply few rows fastest.
 """
 
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from prefjax.core import host
 from prefjax.kernels import select
+from prefjax.models import layer_scan
 
 
 def pays() -> bool:
@@ -24,9 +26,31 @@ def pays() -> bool:
 
 def _apart(stacks: Any, count: int) -> tuple[Any, ...]:
   """A pytree of arrays [L, ...] as L trees."""
-  return tuple(
-    jax.tree.map(lambda leaf, i=i: leaf[i], stacks) for i in range(count)
-  )
+  words = jax.tree.map(layer_scan.to_words, stacks)
+
+  def layer(i: int) -> Any:
+    return jax.tree.map(
+      lambda leaf, like: layer_scan.from_words(leaf[i], like.dtype),
+      words,
+      stacks,
+    )
+
+  return tuple(map(layer, range(count)))
+
+
+def lie_transposed(params: Any) -> bool:
+  """Whether the layers' matrices are [outputs, inputs] in `weights`.
+
+  Args:
+    params: what `weights` returned.
+  """
+  matrices = [a for a in jax.tree.leaves(_layers(params)) if a.ndim == 2]
+  is_low = all(a.dtype.itemsize < 4 for a in matrices)
+  return is_low and host.has_matrix_units()
+
+
+def _layers(params: Any) -> Any:
+  return {part: params[part] for part in ("blocks", "rest") if part in params}
 
 
 def _transposed(tree: Any) -> Any:
@@ -48,8 +72,9 @@ def weights(params: Any, count: int) -> Any:
     count: blocks in the stack.
   """
   laid = apart(params, count)
-  layers = {part: laid[part] for part in ("blocks", "rest") if part in laid}
-  return {**laid, **_transposed(layers)}
+  if lie_transposed(laid):
+    return {**laid, **_transposed(_layers(laid))}
+  return laid
 
 
 def pinned(params: Any, x: jax.Array) -> tuple[Any, jax.Array]:

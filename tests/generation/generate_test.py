@@ -367,6 +367,25 @@ def test_zero_temperature_is_greedy():
   assert not np.array_equal(drawn.tokens, want.tokens)
 
 
+def test_the_likeliest_token_is_the_first_of_the_greatest():
+  inf, nan = np.inf, np.nan
+  scores = np.asarray(
+    [
+      [1, 3, 3, 2],
+      [-inf, -inf, -inf, -inf],
+      [-inf, -5, -inf, -5],
+      [0, 1, inf, inf],
+      [nan, 1, 2, 3],
+    ],
+    np.float32,
+  )
+  found = jax.jit(decoding.likeliest)(scores)
+  assert found.tolist() == [1, 0, 1, 2, 0]
+  assert found.tolist() == np.argmax(scores, axis=-1).tolist()
+  # No token is right where a score is not a number, but it is one.
+  assert decoding.likeliest(jnp.asarray([1.0, nan, 2.0])) == 0
+
+
 def test_low_precision_computes_and_caches():
   model, params = _tiny()
   prompts = _prompts((6, 3))

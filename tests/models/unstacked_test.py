@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from prefjax import models
+from prefjax.core import host
 from prefjax.models import dots, unstacked
 from prefjax.models import lora as lora_lib
 
@@ -73,7 +74,9 @@ def test_adapters_go_along():
   assert np.abs(got - without).max() > 1e-2
 
 
-def test_low_precision_differs_by_rounding():
+@pytest.mark.parametrize("has_units", [False, True])
+def test_low_precision_differs_by_rounding(has_units, monkeypatch):
+  monkeypatch.setattr(host, "has_matrix_units", lambda: has_units)
   model, params = model_support.load("llama")
   exact = _extended(model, params, None, 1, loose=True)
   got = _extended(model, params, None, 1, loose=True, dtype=jnp.bfloat16)
@@ -81,18 +84,26 @@ def test_low_precision_differs_by_rounding():
   assert 1e-4 < error < 0.05
 
 
-def test_matrices_lie_transposed_and_vectors_stay():
+@pytest.mark.parametrize("has_units", [False, True])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_only_matrices_for_matrix_units_lie_transposed(
+  dtype, has_units, monkeypatch
+):
+  monkeypatch.setattr(host, "has_matrix_units", lambda: has_units)
   params = {
     "embed": {"tokens": jnp.ones((5, 2))},
     "blocks": {"0": {"w": jnp.arange(12.0).reshape(2, 3, 2)}},
     "rest": {"0": {"w": jnp.arange(6.0).reshape(3, 2), "b": jnp.ones(2)}},
   }
+  params = jax.tree.map(lambda x: x.astype(dtype), params)
   laid = unstacked.weights(params, 2)
   assert laid["embed"]["tokens"].shape == (5, 2)
+  want = params["blocks"]["0"]["w"][1]
+  turns = has_units and dtype == jnp.bfloat16
   np.testing.assert_array_equal(
-    laid["blocks"][1]["0"]["w"], params["blocks"]["0"]["w"][1].T
+    laid["blocks"][1]["0"]["w"], want.T if turns else want
   )
-  assert laid["rest"]["0"]["w"].shape == (2, 3)
+  assert laid["rest"]["0"]["w"].shape == ((2, 3) if turns else (3, 2))
   assert laid["rest"]["0"]["b"].shape == (2,)
 
 
