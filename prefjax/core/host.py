@@ -14,10 +14,13 @@ import jax.numpy as jnp
 
 from prefjax.core import errors, tpu_options
 
-# The library that multiplies matrices also takes over sums along an axis and
-# what is around them, and is slower at that than the compiler's own loops.
-_ONLY_PRODUCTS = {
-  "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+_FOR_CPUS = {
+  # The library that multiplies matrices also takes over sums along an axis
+  # and what is around them, and is slower at that than the compiler's own
+  # loops.
+  "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+  # Without it both moments are copied before they are written in place.
+  "xla_cpu_copy_insertion_use_region_analysis": True,
 }
 
 # Numbers that glibc's malloc.h gives them.
@@ -37,21 +40,26 @@ def _refusal(device: Any, options: Mapping[str, Any]) -> str | None:
 
 
 @functools.cache
-def _known_to_compiler() -> bool:
-  """Whether this JAX has the option; others end with an error instead."""
+def _known_to_compiler() -> frozenset[str]:
+  """Options that this JAX has; it would end with an error at the others."""
   device = jax.local_devices(backend="cpu")[0]
-  return _refusal(device, _ONLY_PRODUCTS) is None
+  return frozenset(
+    name
+    for name, value in _FOR_CPUS.items()
+    if _refusal(device, {name: value}) is None
+  )
 
 
-def compiler_options(platform: str) -> dict[str, str] | None:
+def compiler_options(platform: str) -> dict[str, Any] | None:
   """`compiler_options` of `jax.jit` for a train step.
 
   Args:
     platform: what the program is for, such as "cpu".
   """
-  if platform != "cpu" or not _known_to_compiler():
+  if platform != "cpu":
     return None
-  return dict(_ONLY_PRODUCTS)
+  known = _known_to_compiler()
+  return {n: v for n, v in _FOR_CPUS.items() if n in known} or None
 
 
 def options_for(

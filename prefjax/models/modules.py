@@ -65,6 +65,27 @@ class View(NamedTuple):
 
 def project(x, linears: dict[str, Linear], view: View):
   """Applies several projections to one input: a list of [..., outputs]."""
+  return project_after(None, (x,), linears, view)
+
+
+def project_after(before, inputs, linears: dict[str, Linear], view: View):
+  """The same to before(*inputs), which is not kept where it is cheap.
+
+  Args:
+    before: arrays -> [..., D]; None for a single input as it is.
+    inputs: of `before`.
+    linears: name -> projection.
+    view: of the layer.
+  """
+  if before is None:
+    return _project(*inputs, linears, view)
+  if recompute.feeds_product(inputs[0].dtype):
+    run = recompute.cheap(lambda *a: _project(before(*a), linears, view))
+    return run(*inputs)
+  return _project(recompute.cheap(before)(*inputs), linears, view)
+
+
+def _project(x, linears: dict[str, Linear], view: View):
   kernels = {name: linear.kernel[...] for name, linear in linears.items()}
   gathers = None
   if view.spread is not None:
@@ -95,10 +116,12 @@ class Norm(nnx.Module):
     self.bias = nnx.Param(jnp.zeros(size, dtype)) if has_bias else None
 
   def __call__(self, x: jax.Array) -> jax.Array:
-    bias = None if self.bias is None else self.bias[...]
-    return recompute.cheap(self._apply)(x, self.scale[...], bias)
+    return recompute.cheap(self.normalise)(x)
 
-  def _apply(self, x, scale, bias) -> jax.Array:
+  def normalise(self, x: jax.Array) -> jax.Array:
+    """The norm of x, whatever is kept of it."""
+    scale = self.scale[...]
+    bias = None if self.bias is None else self.bias[...]
     high = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if self.kind == "layer":
       high = high - jnp.mean(high, axis=-1, keepdims=True)
@@ -135,8 +158,10 @@ class Attention(nnx.Module):
       self.q_norm = Norm(sizes[0], c, dtype, "rms")
       self.k_norm = Norm(sizes[1], c, dtype, "rms")
 
-  def __call__(self, x, mix: Mix, view: View):
-    q, k, v = project(x, {"q": self.q, "k": self.k, "v": self.v}, view)
+  def __call__(self, x, mix: Mix, view: View, norm: Norm | None = None):
+    linears = {"q": self.q, "k": self.k, "v": self.v}
+    before = None if norm is None else norm.normalise
+    q, k, v = project_after(before, (x,), linears, view)
     if self.qk_norm == "projection":
       q, k = self.q_norm(q), self.k_norm(k)
     q = q.reshape(*q.shape[:-1], self.heads, -1)  # [N, T, H, h]
@@ -150,7 +175,10 @@ class Attention(nnx.Module):
 
 
 class Mlp(nnx.Module):
-  """down(act(gate(x)) * up(x)), or down(act(up(x))) without a gate."""
+  """down(act(gate(x)) * up(x)), or down(act(up(x))) without a gate.
+
+  x is normalised first where a norm is given.
+  """
 
   def __init__(self, config: config_lib.DecoderConfig, dtype, rngs):
     c = config
@@ -162,15 +190,20 @@ class Mlp(nnx.Module):
     gain = 1 / math.sqrt(2 * c.num_layers)
     self.down = Linear(*sizes[::-1], **options, gain=gain)
 
-  def __call__(self, x: jax.Array, view: View) -> jax.Array:
+  def __call__(
+    self, x: jax.Array, view: View, norm: Norm | None = None
+  ) -> jax.Array:
     act = _ACTIVATIONS[self.activation]
-    if self.gate is None:
-      inner = act(project(x, {"up": self.up}, view)[0])
-    else:
-      pair = {"gate": self.gate, "up": self.up}
-      gate, up = project(x, pair, view)
-      inner = recompute.cheap(lambda g, u: act(g) * u)(gate, up)
-    return project(inner, {"down": self.down}, view)[0]
+    linears = {"up": self.up}
+    if self.gate is not None:
+      linears = {"gate": self.gate, **linears}
+
+    def inner(first, *up):
+      return act(first) * up[0] if up else act(first)
+
+    before = None if norm is None else norm.normalise
+    wide = project_after(before, (x,), linears, view)
+    return project_after(inner, wide, {"down": self.down}, view)[0]
 
 
 class Layer(nnx.Module):
@@ -192,10 +225,10 @@ class Layer(nnx.Module):
       return value if norm is None else norm(value)
 
     y, kept = self.attention(
-      apply(self.attention_norm, x), mix, view.child("attention")
+      x, mix, view.child("attention"), self.attention_norm
     )
     x = x + apply(self.attention_out_norm, y)
-    y = self.mlp(apply(self.mlp_norm, x), view.child("mlp"))
+    y = self.mlp(x, view.child("mlp"), self.mlp_norm)
     return x + apply(self.mlp_out_norm, y), kept
 
 

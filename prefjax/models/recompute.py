@@ -5,11 +5,21 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
 from prefjax.kernels import select
 
 # Up to so many numbers the compiler's time counts more than a step's.
 FEW = 1 << 16
+
+
+def feeds_product(dtype) -> bool:
+  """Whether what a product reads may be computed again for its gradient.
+
+  Not in low precision: there a CPU wants what it reads stored transposed
+  (see `dots`).
+  """
+  return jnp.dtype(dtype).itemsize >= 4
 
 
 def cheap(function: Callable) -> Callable:

@@ -46,6 +46,12 @@ def _has_nan(tree) -> jax.Array:
   return jnp.any(jnp.asarray([jnp.any(jnp.isnan(x)) for x in floats], bool))
 
 
+def _all_finite(tree) -> jax.Array:
+  """Whether no entry is NaN or infinite; unlike a norm it keeps no squares."""
+  leaves = jax.tree.leaves(tree)
+  return jnp.all(jnp.asarray([jnp.all(jnp.isfinite(x)) for x in leaves], bool))
+
+
 def make_train_step(
   objective: objective_lib.Objective,
   tx: optax.GradientTransformation,
@@ -97,7 +103,7 @@ def make_train_step(
     ok = ok & ~_has_nan(evaluation.method_state)
     updates, _ = tx.update(grads, state.opt_state, state.params)
     # Finite gradients may still be divided by a second moment of zero.
-    ok = ok & jnp.isfinite(optax.global_norm(updates))
+    ok = ok & _all_finite(updates)
     # The update is made again once it is known to count, so that parameters
     # and moments are written in place: to hold the old and the new ones until
     # then would take three more copies of the parameters.

@@ -6,9 +6,11 @@ import types
 
 import jax
 import jax.numpy as jnp
+import model_support
 import numpy as np
 import pytest
 
+from prefjax import models
 from prefjax.kernels import select
 from prefjax.models import recompute
 
@@ -48,3 +50,26 @@ def test_large_values_are_not_kept_on_a_cpu(monkeypatch):
   device = types.SimpleNamespace(platform="tpu")
   monkeypatch.setattr(select, "target_device", lambda mesh=None: device)
   assert _kept(x, scale) > x.size + scale.size
+
+
+def test_what_a_product_reads_is_not_kept_in_float32(monkeypatch):
+  config = model_support.config(
+    hidden_size=64, intermediate_size=96, head_dim=16, max_positions=256
+  )
+  model = models.Model(config)
+  params = model.init(jax.random.key(0))
+  tokens = jax.random.randint(jax.random.key(1), (8, 256), 0, 32)
+
+  def run(params):
+    return jnp.sum(model.rows(params, tokens) ** 2)
+
+  def kept():
+    saved = jax.eval_shape(lambda p: jax.vjp(run, p)[1], params)
+    return sum(a.size for a in jax.tree.leaves(saved))
+
+  fewer, same = kept(), jax.grad(run)(params)
+  monkeypatch.setattr(recompute, "feeds_product", lambda dtype: False)
+  per_token = 2 * 64 + 96  # two norms, and what `down` reads
+  assert kept() - fewer == config.num_layers * tokens.size * per_token
+  for a, b in zip(*map(jax.tree.leaves, (same, jax.grad(run)(params)))):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

@@ -24,10 +24,14 @@ def test_options_are_for_cpus_and_compile():
 
 
 def test_an_option_that_the_compiler_lacks_is_left_out(monkeypatch):
-  monkeypatch.setattr(host, "_ONLY_PRODUCTS", {"xla_cpu_no_such_option": "1"})
-  host._known_to_compiler.cache_clear()
+  missing = {"xla_cpu_no_such_option": "1"}
+  known = host.compiler_options("cpu")
   try:
-    assert host.compiler_options("cpu") is None
+    for options in (missing, {**missing, **known}):
+      monkeypatch.setattr(host, "_FOR_CPUS", options)
+      host._known_to_compiler.cache_clear()
+      want = known if len(options) > 1 else None
+      assert host.compiler_options("cpu") == want
   finally:
     monkeypatch.undo()
     host._known_to_compiler.cache_clear()

@@ -13,7 +13,7 @@ import pytest
 from objectives import diffusion, recommender
 
 from prefjax import checkpoint, methods
-from prefjax.core import types
+from prefjax.core import host, types
 from prefjax.train import mesh as mesh_lib
 from prefjax.train import metrics as metrics_lib
 from prefjax.train import optim, placement, state
@@ -343,3 +343,46 @@ def test_evaluation_draws_the_same_at_every_step():
     )
   )
   assert first == later != other
+
+
+# --- memory -------------------------------------------------------------------
+
+
+class _Deep(methods.Objective):
+  """A stack of matrices and next to no activations."""
+
+  count, size = 8, 256
+
+  def init(self, key):
+    shape = (self.size, self.size)
+    keys = jax.random.split(key, self.count)
+    weights = {str(i): jax.random.normal(k, shape) for i, k in enumerate(keys)}
+    return methods.Init(weights, {}, {})
+
+  def loss(self, params, frozen, batch, method_state, keys):
+    del frozen, keys
+    x = jnp.broadcast_to(batch["x"][:, :1], (4, self.size))
+    for weight in params.values():
+      x = jnp.tanh(x @ weight)
+    term = types.Term(value=jnp.mean(x**2, -1), weight=batch["example_weight"])
+    return methods.LossResult({"square": term}, method_state, {})
+
+
+def test_parameters_and_moments_are_written_in_place():
+  tx = optim.make_optimizer("adamw")
+  objective = _Deep()
+  step = step_lib.make_train_step(objective, tx, 0.1)
+  shapes = jax.eval_shape(lambda: state.create(objective, tx, 0))
+  parameters = 4 * _Deep.count * _Deep.size**2
+
+  def temporaries(options):
+    run = jax.jit(step, donate_argnums=0, compiler_options=options)
+    memory = run.lower(shapes, _rows()).compile().memory_analysis()
+    return memory.temp_size_in_bytes / parameters
+
+  options = host.compiler_options("cpu")
+  name = "xla_cpu_copy_insertion_use_region_analysis"
+  if name not in options:
+    pytest.skip(f"this JAX has no option {name}")
+  assert temporaries(options) < 1.5  # the gradient, and a leaf or two
+  assert temporaries({**options, name: False}) > 2.5  # and both moments
