@@ -71,5 +71,8 @@ def test_what_a_product_reads_is_not_kept_in_float32(monkeypatch):
   monkeypatch.setattr(recompute, "feeds_product", lambda dtype: False)
   per_token = 2 * 64 + 96  # two norms, and what `down` reads
   assert kept() - fewer == config.num_layers * tokens.size * per_token
-  for a, b in zip(*map(jax.tree.leaves, (same, jax.grad(run)(params)))):
-    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
+    same,
+    jax.grad(run)(params),
+  )
