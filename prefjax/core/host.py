@@ -1,6 +1,6 @@
 # Copyright 2026 The PrefJAX Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a program asks of its compiler, and on CPUs of its allocator."""
+"""What a program asks of its compiler, its CPU and the CPU's allocator."""
 
 import ctypes
 import functools

@@ -95,8 +95,8 @@ def _turned(kept: Kept) -> Kept:
   return kept._replace(keys=jnp.swapaxes(kept.keys, -1, -2))
 
 
-def _put(own: Kept, new: Kept, at: jax.Array | int, loose: bool) -> Kept:
-  """`own` with the tokens of `new` from slot `at` on."""
+def _put(own: Kept, new: Kept, at: jax.Array | int, key_axis: int) -> Kept:
+  """`own` with `new` from slot `at` on; slots of keys are on `key_axis`."""
 
   def put(whole: jax.Array, part: jax.Array, axis: int) -> jax.Array:
     if part.ndim > whole.ndim:  # a single continuation has no axis S
@@ -104,11 +104,8 @@ def _put(own: Kept, new: Kept, at: jax.Array | int, loose: bool) -> Kept:
     axis += whole.ndim
     return jax.lax.dynamic_update_slice_in_dim(whole, part, at, axis)
 
-  if loose:
-    new = _turned(new)
   return Kept(
-    put(own.keys, new.keys, -1 if loose else -2),
-    put(own.values, new.values, -2),
+    put(own.keys, new.keys, key_axis), put(own.values, new.values, -2)
   )
 
 
@@ -264,6 +261,7 @@ def extend(
   # new tokens are a source of their own, and written after all layers.
   at_once = isinstance(params["blocks"], tuple)
   if at_once:
+    # Or the prompt's keys are turned back once, in front of a loop.
     pinned, tokens = unstacked.pinned(cache.prompt, tokens)
     cache = cache._replace(prompt=pinned)
   slots = jnp.arange(p)
@@ -306,7 +304,7 @@ def extend(
       q, key, v = (a.reshape(n, s, *a.shape[1:]) for a in (q, key, v))
       new = Kept(_keep(key, cache_dtype), _keep(v, cache_dtype))
       if at_once:
-        own = new = _put(own, new, at, True)
+        own = new = _put(own, _turned(new), at, -1)
         # XLA folds this into the products.
         prompt, own = _turned(prompt), _turned(own)
       wide = jnp.promote_types(q.dtype, cache_dtype)
@@ -336,7 +334,7 @@ def extend(
 
   if not at_once:
     new = jax.tree.map(
-      lambda own, new: _put(own, new, at, False),
+      lambda own, new: _put(own, new, at, -2),
       cache.own,
       new,
       is_leaf=_is_kept,

@@ -65,27 +65,6 @@ class View(NamedTuple):
 
 def project(x, linears: dict[str, Linear], view: View):
   """Applies several projections to one input: a list of [..., outputs]."""
-  return project_after(None, (x,), linears, view)
-
-
-def project_after(before, inputs, linears: dict[str, Linear], view: View):
-  """The same to before(*inputs), which is not kept where it is cheap.
-
-  Args:
-    before: arrays -> [..., D]; None for a single input as it is.
-    inputs: of `before`.
-    linears: name -> projection.
-    view: of the layer.
-  """
-  if before is None:
-    return _project(*inputs, linears, view)
-  if recompute.feeds_product(inputs[0].dtype):
-    run = recompute.cheap(lambda *a: _project(before(*a), linears, view))
-    return run(*inputs)
-  return _project(recompute.cheap(before)(*inputs), linears, view)
-
-
-def _project(x, linears: dict[str, Linear], view: View):
   kernels = {name: linear.kernel[...] for name, linear in linears.items()}
   gathers = None
   if view.spread is not None:
@@ -102,6 +81,28 @@ def _project(x, linears: dict[str, Linear], view: View):
       y = y + linear.bias[...].astype(y.dtype)
     results.append(view.adapter.child(name).add(x, y))
   return results
+
+
+def project_after(before, inputs, linears: dict[str, Linear], view: View):
+  """`project` of before(*inputs), which is not kept where it is cheap.
+
+  Args:
+    before: arrays -> [..., D].
+    inputs: of `before`.
+    linears: name -> projection.
+    view: of the layer.
+  """
+  if recompute.feeds_product(inputs[0].dtype):
+    run = recompute.cheap(lambda *a: project(before(*a), linears, view))
+    return run(*inputs)
+  return project(recompute.cheap(before)(*inputs), linears, view)
+
+
+def _normed(norm: "Norm | None", x, linears: dict[str, Linear], view: View):
+  """`project` of x after its norm, where it has one."""
+  if norm is None:
+    return project(x, linears, view)
+  return project_after(norm.normalise, (x,), linears, view)
 
 
 class Norm(nnx.Module):
@@ -160,8 +161,7 @@ class Attention(nnx.Module):
 
   def __call__(self, x, mix: Mix, view: View, norm: Norm | None = None):
     linears = {"q": self.q, "k": self.k, "v": self.v}
-    before = None if norm is None else norm.normalise
-    q, k, v = project_after(before, (x,), linears, view)
+    q, k, v = _normed(norm, x, linears, view)
     if self.qk_norm == "projection":
       q, k = self.q_norm(q), self.k_norm(k)
     q = q.reshape(*q.shape[:-1], self.heads, -1)  # [N, T, H, h]
@@ -201,8 +201,7 @@ class Mlp(nnx.Module):
     def inner(first, *up):
       return act(first) * up[0] if up else act(first)
 
-    before = None if norm is None else norm.normalise
-    wide = project_after(before, (x,), linears, view)
+    wide = _normed(norm, x, linears, view)
     return project_after(inner, wide, {"down": self.down}, view)[0]
 
 

@@ -77,14 +77,14 @@ def weights(params: Any, count: int) -> Any:
   return laid
 
 
-def pinned(params: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+def pinned(tree: Any, x: jax.Array) -> tuple[Any, jax.Array]:
   """Both as they are, for the body of a loop that draws x in every step.
 
-  The compiler sees no constant of the loop in these parameters. From a
+  The compiler sees no constant of the loop in the tree's matrices. From a
   constant it would make a transposed copy in front of the loop, the order
   that few rows are multiplied slowly in.
   """
-  return jax.lax.optimization_barrier((params, x)) if pays() else (params, x)
+  return jax.lax.optimization_barrier((tree, x)) if pays() else (tree, x)
 
 
 def run(block: Any, x: jax.Array, inputs: Any) -> tuple[jax.Array, Any]:
