@@ -14,13 +14,14 @@ import jax.numpy as jnp
 
 from prefjax.core import errors, tpu_options
 
+_IN_PLACE = "xla_cpu_copy_insertion_use_region_analysis"
 _FOR_CPUS = {
   # The library that multiplies matrices also takes over sums along an axis
   # and what is around them, and is slower at that than the compiler's own
   # loops.
   "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
   # Without it both moments are copied before they are written in place.
-  "xla_cpu_copy_insertion_use_region_analysis": True,
+  _IN_PLACE: True,
 }
 
 # Numbers that glibc's malloc.h gives them.
@@ -63,7 +64,10 @@ def compiler_options(platform: str) -> dict[str, Any] | None:
 
 
 def options_for(
-  device: Any, preset: str = "default", extra: Mapping[str, Any] | None = None
+  device: Any,
+  preset: str = "default",
+  extra: Mapping[str, Any] | None = None,
+  devices: int = 1,
 ) -> dict[str, Any] | None:
   """`compiler_options`, a preset for TPUs, and a user's own on top of both.
 
@@ -71,12 +75,16 @@ def options_for(
     device: one that the program is for; it need not be there.
     preset: see `tpu_options`.
     extra: name -> value of more options of XLA.
+    devices: that the program is spread over.
 
   Raises:
     ConfigError: the compiler does not know an option of the user's, or
       refuses its value.
   """
   options = dict(compiler_options(device.platform) or {})
+  if devices > 1:
+    # Now and then a program on several host devices waited for ever.
+    options.pop(_IN_PLACE, None)
   options.update(tpu_options.preset(preset, device.device_kind))
   for name, value in (extra or {}).items():
     refusal = _refusal(device, {name: value})

@@ -59,7 +59,7 @@ class Placement:
         "train.parallel: pmap is for one process; use jit"
       )
     self._compiler_options = host.options_for(
-      mesh.devices.flat[0], compiler_preset, compiler_options
+      mesh.devices.flat[0], compiler_preset, compiler_options, mesh.size
     )
 
   def shardings(self, tree: Any, rules: mesh_lib.Rules) -> Any:

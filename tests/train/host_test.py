@@ -94,3 +94,10 @@ print(agreed, resident() - before > 50)
   )
   agreed, kept = done.stdout.split()
   assert kept == agreed
+
+
+def test_moments_in_place_only_on_one_device():
+  device = jax.devices()[0]
+  many = host.options_for(device, devices=8)
+  assert host._IN_PLACE not in many
+  assert many.items() <= host.compiler_options("cpu").items()
